@@ -1,0 +1,1 @@
+"""Extract: everything that brings a delivery's bytes to this machine and opens it."""

@@ -1,0 +1,129 @@
+"""Reference files: read a folder of CSV and TOML into checked reference data.
+
+Effects: reads files, nothing else. What the texts mean is decided in
+``transforms/reference.py``; this module only opens, decodes and cuts them.
+"""
+
+import csv
+import io
+import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from transforms.errors import ConfigError
+from transforms.reference import CsvFile, Line, Reference, parse_reference
+
+CUSTOMERS_FILE: Final = "customers.csv"
+SUBSCRIPTIONS_FILE: Final = "subscriptions.csv"
+SYNC_PROFILES_FILE: Final = "sync_profiles.toml"
+EXPECTED: Final = (CUSTOMERS_FILE, SUBSCRIPTIONS_FILE, SYNC_PROFILES_FILE)
+NOT_YET: Final = ("customer_rate_plans.csv", "rate_plans")
+
+
+def read_reference(folder: Path, *, providers: Iterable[str] = ()) -> Reference:
+    """Read and check the reference files of a folder; each of them may be absent.
+
+    Args:
+        folder: Holds ``customers.csv``, ``subscriptions.csv``, ``sync_profiles.toml``.
+        providers: The known profile ids, against which sync profiles are checked.
+
+    Raises:
+        ConfigError: When the folder holds none of the files, a file that looks like a
+            misspelt one, rate plans (not supported yet), or anything that is wrong
+            inside a file.
+    """
+    _check_folder(folder)
+    return parse_reference(
+        _read_csv(folder / CUSTOMERS_FILE),
+        _read_csv(folder / SUBSCRIPTIONS_FILE),
+        _read_toml(folder / SYNC_PROFILES_FILE),
+        providers=providers,
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        message = f"{folder} is not a folder; give the folder that holds {_listed()}"
+        raise ConfigError(message)
+    names = sorted(path.name for path in folder.iterdir())
+    for name in NOT_YET:
+        if name in names:
+            message = (
+                f"{folder / name}: rate plans are not supported yet;"
+                f" move it out of the folder to load the rest"
+            )
+            raise ConfigError(message)
+    for name in names:
+        near = get_close_matches(name, EXPECTED, n=1, cutoff=0.85)
+        if name not in EXPECTED and near and near[0] not in names:
+            message = f"{folder / name}: unknown file; did you mean {near[0]}?"
+            raise ConfigError(message)
+    if not set(names) & set(EXPECTED):
+        message = f"{folder} holds no reference data; expected one or more of {_listed()}"
+        raise ConfigError(message)
+
+
+def _listed() -> str:
+    return ", ".join(EXPECTED)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        message = f"{path}: byte {exc.start} is not UTF-8; save the file as UTF-8"
+        raise ConfigError(message) from exc
+    except OSError as exc:
+        message = f"{path}: cannot be read: {exc.strerror}"
+        raise ConfigError(message) from exc
+
+
+def _read_toml(path: Path) -> tuple[str, dict[str, object]] | None:
+    if not path.exists():
+        return None
+    try:
+        return path.name, tomllib.loads(_read_text(path))
+    except tomllib.TOMLDecodeError as exc:
+        message = f"{path}: is not TOML: {exc}"
+        raise ConfigError(message) from exc
+
+
+def _read_csv(path: Path) -> CsvFile | None:
+    """Cut a CSV file into cells; the header decides whether ``;`` or ``,`` separates."""
+    if not path.exists():
+        return None
+    text = _read_text(path)
+    header_line = text.partition("\n")[0]
+    delimiter = ";" if ";" in header_line else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[Line] = []
+    try:
+        columns = _header(path, next(reader, []))
+        first_line = reader.line_num + 1
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines.append(_line(first_line, cells, columns))
+            first_line = reader.line_num + 1
+    except csv.Error as exc:
+        message = f"{path.name} line {reader.line_num}: is not CSV: {exc}"
+        raise ConfigError(message) from exc
+    return CsvFile(path.name, columns, lines)
+
+
+def _header(path: Path, cells: list[str]) -> tuple[str, ...]:
+    columns = tuple(cell.strip() for cell in cells)
+    doubled = sorted({column for column in columns if columns.count(column) > 1})
+    if not columns or doubled or "" in columns:
+        fault = f"column {doubled[0]!r} stands twice" if doubled else "a name is missing"
+        message = f"{path.name} line 1: the header is not right: {fault}"
+        raise ConfigError(message)
+    return columns
+
+
+def _line(number: int, cells: list[str], columns: tuple[str, ...]) -> Line:
+    if len(cells) == len(columns):
+        return Line(number, dict(zip(columns, cells, strict=True)))
+    fault = f"has {len(cells)} cells where the header has {len(columns)}"
+    return Line(number, {}, fault)

@@ -1,0 +1,35 @@
+"""Registering: from bytes in storage to a row of ``import_queue``.
+
+Effects: the database. A delivery is known by its content, so the same bytes under any
+name are the import that is there already.
+"""
+
+from etl.storage import StoredFile, safe_name
+from loaders.imports import ImportRow, ImportStore, NewImport
+from transforms.normalise import delivery_name
+from transforms.profile import Profile
+
+
+def register_stored(
+    imports: ImportStore,
+    stored: StoredFile,
+    file_name: str,
+    profile: Profile,
+    control_text: str | None = None,
+) -> ImportRow:
+    """Return the import of these bytes; a new one when they were never seen."""
+    name = delivery_name(profile.source, file_name)
+    return imports.register(
+        NewImport(
+            provider=profile.id,
+            file_name=safe_name(file_name),
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            account=name.account,
+            period=name.period,
+            sequence=name.seq,
+            profile_version=profile.version,
+            profile_sha256=profile.sha256,
+            control_text=control_text,
+        )
+    )

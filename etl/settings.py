@@ -1,0 +1,108 @@
+"""Settings: read once at the command line, passed down as plain values.
+
+Effects: reads the environment and ``etl.toml``. Order: flags, then environment ``ETL_*``,
+then secret files (``/run/secrets`` or ``ETL_SECRETS_DIR``), then ``etl.toml``, then the
+defaults below. An unknown key in the file is an error, also in a nested table.
+"""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from tomllib import TOMLDecodeError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from transforms.errors import ConfigError
+
+SETTINGS_FILE = "etl.toml"
+
+
+class Limits(BaseModel):
+    """A limit on everything that comes from outside."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    download_mb: int = Field(8192, ge=1)
+    """Largest delivery accepted, in megabytes of decoded bytes."""
+    download_seconds: int = Field(3600, ge=1)
+    """Total time for one download."""
+    minimum_bytes_per_s: int = Field(1024, ge=0)
+    """A download slower than this for a minute is given up."""
+    duckdb_memory_mb: int = Field(768, ge=64)
+    """Memory for totals; beyond it DuckDB spills to the storage folder."""
+
+
+class Settings(BaseSettings):
+    """Everything a person can set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ETL_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        toml_file=SETTINGS_FILE,
+    )
+
+    database_url: str = Field("sqlite:///var/etl.db", repr=False)
+    """SQLAlchemy URL: ``sqlite:///…`` or ``mysql+mysqlconnector://user:secret@host/db``."""
+    storage: Path = Path("var/storage")
+    """Folder that keeps delivered files and temporary work."""
+    providers: Path = Path("providers")
+    """Folder with provider profiles of your own (TOML); looked at before the shipped ones."""
+    lease_seconds: int = Field(120, ge=1)
+    """How long a silent worker keeps its work before another takes it over."""
+    batch_rows: int = Field(1000, ge=1, le=1_000_000)
+    """Records in one LOAD DATA and one ledger row."""
+    batches_per_commit: int = Field(50, ge=1)
+    """Ledgered batches in one transaction."""
+    chunk_rows: int = Field(100_000, ge=1)
+    """Records read, normalised and sorted at a time."""
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put ``etl.toml`` below the environment and above the defaults."""
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, file_secret_settings, toml
+
+
+def load_settings(**flags: object) -> Settings:
+    """Read the settings; flags that are None do not count.
+
+    Raises:
+        ConfigError: One message with every unknown key and wrong value, with near misses.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    secrets = Path(os.environ.get("ETL_SECRETS_DIR", "/run/secrets"))
+    try:
+        return Settings(_secrets_dir=secrets if secrets.is_dir() else None, **given)  # type: ignore[call-arg, arg-type]  # pydantic-settings takes both at run time only
+    except TOMLDecodeError as exc:
+        message = f"{SETTINGS_FILE}: not valid TOML: {exc}"
+        raise ConfigError(message) from exc
+    except ValidationError as exc:
+        faults = "; ".join(_fault(error["loc"], error["msg"]) for error in exc.errors())
+        message = f"settings ({SETTINGS_FILE} or environment ETL_*): {faults}"
+        raise ConfigError(message) from exc
+
+
+def _fault(location: tuple[int | str, ...], problem: str) -> str:
+    path = ".".join(str(part) for part in location)
+    if "not permitted" not in problem:
+        return f"{path}: {problem}"
+    known = Limits.model_fields if len(location) > 1 else Settings.model_fields
+    near = get_close_matches(str(location[-1]), list(known), n=1)
+    hint = f", did you mean {near[0]}?" if near else ""
+    return f"{path}: unknown key{hint}"

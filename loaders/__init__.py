@@ -1,0 +1,1 @@
+"""Loaders: the database door. One class for MySQL/MariaDB, one for SQLite."""

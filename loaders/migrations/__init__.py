@@ -1,0 +1,1 @@
+"""Schema migrations (alembic), forward only, one list for both databases."""

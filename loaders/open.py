@@ -1,0 +1,52 @@
+"""Opens the database a URL names; nothing is connected before the first question.
+
+Effects: makes the folder of a SQLite file, and a private work folder for MySQL.
+"""
+
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from loaders.database import Database
+from transforms.errors import ConfigError
+
+SQLITE = ("sqlite", "sqlite+pysqlite")
+MYSQL = ("mysql", "mariadb", "mysql+mysqlconnector", "mariadb+mysqlconnector")
+
+
+def open_database(url: str, *, temp_dir: Path | None = None) -> Database:
+    """Open ``sqlite:///var/etl.db`` or ``mysql+mysqlconnector://user:secret@host/etl``.
+
+    Args:
+        url: A SQLAlchemy URL; ``?unix_socket=``, ``?ssl_ca=`` and the like as documented.
+        temp_dir: Where a private folder for load files may be made; else the system's.
+
+    Raises:
+        ConfigError: When the URL is not one of these, or asks for what is not allowed.
+    """
+    parsed = _parsed(url)
+    if parsed.drivername in SQLITE:
+        from loaders.sqlite import SQLiteDatabase
+
+        return SQLiteDatabase(parsed)
+    if parsed.drivername in MYSQL:
+        from loaders.mysql import MySQLDatabase
+
+        return MySQLDatabase(parsed, temp_dir=temp_dir)
+    message = (
+        f"ETL_DATABASE_URL begins with {parsed.drivername!r}; it must be sqlite:///FILE "
+        f"or mysql+mysqlconnector://USER:SECRET@HOST/NAME"
+    )
+    raise ConfigError(message)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        message = (
+            "ETL_DATABASE_URL is not a database URL; it must be sqlite:///FILE or "
+            "mysql+mysqlconnector://USER:SECRET@HOST/NAME"
+        )
+        raise ConfigError(message) from None  # the cause would print the URL's secret

@@ -1,0 +1,366 @@
+"""Totals: which cycles wait for them, what they are made of, and every revision of them.
+
+Effects: the database. Rules kept here (RELIABILITY 5, 8 and 9):
+
+- totals are made of complete imports only, read in one snapshot, and the copy is proved
+  by count and sum against the database before it is used;
+- a new revision swaps header and lines in one transaction, and the revision it replaces
+  is in the backup table first; an unchanged cycle gets no new revision;
+- a dirty mark is cleared only if it is the one that was seen before the records were read.
+
+Two runs of totals at once are kept apart by the caller's lease, which it proves in
+``guard``; the lock on the lease row holds until the commit.
+
+Units: ``_micros`` whole micros, ``_s`` seconds, ``_bytes`` bytes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import polars as pl
+
+from loaders.database import Database, Transaction
+from transforms.cdr import INSTANT, Schema, require
+from transforms.errors import StoreError
+from transforms.totals import CYCLE_KEY, HEADERS, LINES, PAIRS, USAGE, lines_json
+
+CUSTOMERS_PER_QUERY: Final = 500
+"""Customer ids in one range query over the clustered key (measured; see decision 0004)."""
+
+NO_IMPORT: Final = 0
+"""An id no import has; it keeps a list of ids from being empty."""
+
+DIRTY: Final[Schema] = {**PAIRS, "mark": pl.Int64()}
+"""A cycle that waits for totals, and the mark that was seen on it."""
+
+CYCLE: Final[Schema] = {
+    "customer_id": pl.Int64(),
+    "cycle_start_date": pl.Date(),
+    "cycle_end_date": pl.Date(),
+}
+"""A cycle: ``[start, end)`` on the customer's wall clock."""
+
+REVISIONS: Final[Schema] = {
+    "customer_id": pl.Int64(),
+    "cycle_start_date": pl.Date(),
+    "revision": pl.Int64(),
+}
+"""A cycle and the revision that is current."""
+
+STORED_HEADERS: Final[Schema] = {
+    "id": pl.Int64(),
+    "customer_id": pl.Int64(),
+    "cycle_start_date": pl.Date(),
+    "cycle_end_date": pl.Date(),
+    "revision": pl.Int64(),
+    "method": pl.String(),
+    "rate_plan": pl.String(),
+    "rate_plan_version": pl.String(),
+    "currency": pl.String(),
+    "total_cost_micros": pl.Int64(),
+    "provider_cost_micros": pl.Int64(),
+    "cdr_count": pl.Int64(),
+    "unrated_count": pl.Int64(),
+    "content_sha256": pl.String(),
+    "created_at": INSTANT,
+    "updated_at": INSTANT,
+}
+"""A header as ``total_usage_new_table`` keeps it."""
+
+BACKUPS: Final[Schema] = {
+    **HEADERS,
+    "revision": pl.Int64(),
+    "lines": pl.String(),
+    "backed_up_at": INSTANT,
+}
+"""A revision as the backup table keeps it; ``lines`` is for ``lines_from_json``."""
+
+_CURRENT: Final[Schema] = {**REVISIONS, "content_sha256": pl.String()}
+_SWAP: Final[Schema] = {**HEADERS, "revision": pl.Int64()}
+
+
+@dataclass(frozen=True)
+class StoredHeader:
+    """The header of one cycle as it is stored; ``*_at`` by the database's clock."""
+
+    id: int
+    customer_id: int
+    cycle_start_date: date
+    cycle_end_date: date
+    revision: int
+    method: str
+    rate_plan: str | None
+    rate_plan_version: str | None
+    currency: str
+    total_cost_micros: int
+    provider_cost_micros: int
+    cdr_count: int
+    unrated_count: int
+    content_sha256: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write did: cycles with a new revision, and cycles that stayed as they were.
+
+    Both are frames ``REVISIONS`` with the revision that is current now.
+    """
+
+    changed: pl.DataFrame
+    unchanged: pl.DataFrame
+
+
+Guard = Callable[[Transaction], None]
+"""Proves, first in the transaction, that its owner may still write."""
+
+Chain = Callable[[Transaction, Written], None]
+"""Stores what follows, last in the transaction."""
+
+
+class TotalsStore:
+    """The door for totals."""
+
+    def __init__(self, database: Database) -> None:
+        """Remember the database; nothing is opened."""
+        self._database = database
+
+    def mark_dirty(self, tx: Transaction, pairs: pl.DataFrame, reason: str) -> None:
+        """Mark cycles for totals, inside the caller's transaction.
+
+        Args:
+            tx: The transaction that changes the records.
+            pairs: Needs customer_id, cycle_start_date and cycle_end_date.
+            reason: Why, for people: ``import 7``.
+        """
+        if not pairs.is_empty():
+            _stage(tx, pairs)
+            tx.execute("totals/mark_dirty", reason=reason)
+
+    def dirty(
+        self, customer_id: int | None = None, day: date | None = None
+    ) -> pl.DataFrame:
+        """Read the cycles that wait for totals (DIRTY), sorted by cycle.
+
+        Args:
+            customer_id: Only this customer's.
+            day: Only the cycle of each customer that contains this day.
+        """
+        with self._database.snapshot() as tx:
+            return tx.frame("totals/dirty", DIRTY, customer_id=customer_id, day=day)
+
+    def records(
+        self, tx: Transaction, pairs: pl.DataFrame, *, batch_rows: int = 100_000
+    ) -> Iterator[pl.DataFrame]:
+        """Read what totals need (USAGE) of the records of the asked cycles.
+
+        Only complete imports count. Every page is proved against the database in the same
+        snapshot, so totals made of all frames are made of all records.
+
+        Args:
+            tx: A snapshot; nothing else may be asked of it until the end.
+            pairs: Needs customer_id, cycle_start_date and cycle_end_date, each once.
+            batch_rows: The most rows of one frame.
+
+        Raises:
+            StoreError: When the copy is not what the database holds.
+        """
+        unready = [int(row["id"]) for row in tx.rows("totals/unready_imports")]
+        for page in _pages(pairs):
+            yield from _proved(tx, page, unready or [NO_IMPORT], batch_rows)
+
+    def write(
+        self,
+        headers: pl.DataFrame,
+        lines: pl.DataFrame,
+        seen: pl.DataFrame,
+        *,
+        guard: Guard,
+        chain: Chain,
+    ) -> Written:
+        """Store totals: a new revision where the content changed, nothing elsewhere.
+
+        Args:
+            headers: Frame ``HEADERS``.
+            lines: Frame ``LINES`` of the same cycles.
+            seen: Marks as :meth:`dirty` gave them, before the records were read; may lack
+                cycles that were not dirty.
+            guard: Called first; raises when this run may no longer write.
+            chain: Called last, with what was written; its writes are in the same commit.
+
+        Returns:
+            The cycles written and the cycles left as they were.
+        """
+        new = require(headers, HEADERS, "TotalsStore.write headers")
+        rows = require(lines, LINES, "TotalsStore.write lines")
+        marks = seen.select(*CYCLE_KEY, "mark")
+        pairs = new.join(marks, on=CYCLE_KEY, how="left", maintain_order="left")
+
+        def work(tx: Transaction) -> Written:
+            guard(tx)
+            _stage(tx, pairs)
+            current = tx.frame("totals/lock_current", _CURRENT)
+            changed, unchanged = _compare(new, current)
+            tx.execute("totals/clear_dirty")
+            if not changed.is_empty():
+                _swap(tx, changed, rows)
+            written = Written(_revisions(changed), _revisions(unchanged))
+            chain(tx, written)
+            return written
+
+        return self._database.run(work)
+
+    def backup(self, pairs: pl.DataFrame) -> int:
+        """Copy the current revision of cycles into the backup table where it is missing.
+
+        Args:
+            pairs: Needs customer_id, cycle_start_date and cycle_end_date.
+
+        Returns:
+            How many revisions were copied; a copy that exists is never overwritten.
+        """
+        return self._database.run(lambda tx: self.backup_in(tx, pairs))
+
+    def backup_in(self, tx: Transaction, pairs: pl.DataFrame) -> int:
+        """Do what :meth:`backup` does, inside the caller's transaction."""
+        if pairs.is_empty():
+            return 0
+        _stage(tx, pairs)
+        tx.frame("totals/lock_current", _CURRENT)
+        return _back_up(tx)
+
+    def without_backup(self) -> pl.DataFrame:
+        """Read the cycles (CYCLE) whose current revision has no copy yet."""
+        with self._database.snapshot() as tx:
+            return tx.frame("totals/without_backup", CYCLE)
+
+    def backups(self, customer_id: int, cycle_start_date: date) -> pl.DataFrame:
+        """Read every kept revision (BACKUPS) of one cycle, the oldest first."""
+        with self._database.snapshot() as tx:
+            return tx.frame(
+                "totals/backups",
+                BACKUPS,
+                customer_id=customer_id,
+                cycle_start_date=cycle_start_date,
+            )
+
+    def header(self, customer_id: int, cycle_start_date: date) -> StoredHeader | None:
+        """Read the header of one cycle, or None when it has no totals."""
+        with self._database.snapshot() as tx:
+            frame = tx.frame(
+                "totals/header",
+                STORED_HEADERS,
+                customer_id=customer_id,
+                cycle_start_date=cycle_start_date,
+            )
+        return None if frame.is_empty() else StoredHeader(**frame.row(0, named=True))
+
+    def lines(self, customer_id: int, cycle_start_date: date) -> pl.DataFrame:
+        """Read the lines of one cycle (LINES), in their order."""
+        with self._database.snapshot() as tx:
+            return tx.frame(
+                "totals/lines",
+                LINES,
+                customer_id=customer_id,
+                cycle_start_date=cycle_start_date,
+            )
+
+    def largest(self, most: int) -> pl.DataFrame:
+        """Read the headers (STORED_HEADERS) that cost the most, dearest first."""
+        with self._database.snapshot() as tx:
+            return tx.frame("totals/largest", STORED_HEADERS, most=most)
+
+
+# --- reading ----------------------------------------------------------------------------
+
+
+def _pages(pairs: pl.DataFrame) -> Iterator[dict[str, object]]:
+    """Cut the cycles into pages of customers that share one cycle's dates.
+
+    Ranges are then exact: no row is read that no asked cycle holds.
+    """
+    dates = ["cycle_start_date", "cycle_end_date"]
+    for (start, end), group in pairs.sort(*dates, "customer_id").group_by(
+        dates, maintain_order=True
+    ):
+        ids = group["customer_id"].to_list()
+        for first in range(0, len(ids), CUSTOMERS_PER_QUERY):
+            yield {
+                "customer_ids": ids[first : first + CUSTOMERS_PER_QUERY],
+                "cycle_start_date": start,
+                "cycle_end_date": end,
+            }
+
+
+def _proved(
+    tx: Transaction, page: dict[str, object], unready: list[int], batch_rows: int
+) -> Iterator[pl.DataFrame]:
+    proof = tx.rows("totals/records_proof", unready_ids=unready, **page)[0]
+    expected = (int(proof["record_count"]), int(proof["cost_micros"]))
+    count = 0
+    cost_micros = 0
+    for frame in tx.frames(
+        "totals/records", USAGE, batch_rows=batch_rows, unready_ids=unready, **page
+    ):
+        count += frame.height
+        cost_micros += int(frame["cost_micros"].cast(pl.Int128).sum() or 0)
+        yield frame
+    if (count, cost_micros) != expected:
+        message = (
+            f"the copy of the records of cycle {page['cycle_start_date']} is not what the"
+            f" database holds: {count} of {expected[0]} records, {cost_micros} of"
+            f" {expected[1]} micros; nothing was written, run totals again"
+        )
+        raise StoreError(message)
+
+
+# --- writing ----------------------------------------------------------------------------
+
+
+def _stage(tx: Transaction, pairs: pl.DataFrame) -> None:
+    """Hand the cycles to the database as a table of this connection."""
+    marked = pairs if "mark" in pairs.columns else pairs.with_columns(mark=None)
+    rows = marked.with_columns(pl.col("mark").cast(pl.Int64)).select(*CYCLE, "mark")
+    tx.execute("totals/create_pair")
+    tx.execute("totals/clear_pair")
+    tx.load("totals_pair", rows.sort(CYCLE_KEY))
+
+
+def _compare(new: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split headers into changed and unchanged, each with the revision it has now."""
+    stored = current.rename({"content_sha256": "stored_sha256"})
+    placed = new.join(stored, on=CYCLE_KEY, how="left", maintain_order="left")
+    is_same = pl.col("content_sha256").eq_missing(pl.col("stored_sha256"))
+    next_revision = (pl.col("revision").fill_null(0) + 1).alias("revision")
+    changed = placed.filter(~is_same).with_columns(next_revision)
+    return changed.drop("stored_sha256"), placed.filter(is_same).drop("stored_sha256")
+
+
+def _swap(tx: Transaction, changed: pl.DataFrame, lines: pl.DataFrame) -> None:
+    _stage(tx, changed)
+    _back_up(tx)
+    tx.execute("totals/delete_lines")
+    own = lines.join(changed.select(CYCLE_KEY), on=CYCLE_KEY, how="semi")
+    tx.load("total_usage_line", own.sort(*CYCLE_KEY, "line_no"))
+    tx.execute("totals/create_swap")
+    tx.execute("totals/clear_swap")
+    tx.load("totals_swap", require(changed, _SWAP, "totals swap").sort(CYCLE_KEY))
+    tx.execute("totals/upsert_headers")
+
+
+def _back_up(tx: Transaction) -> int:
+    """Copy the staged cycles' current revisions that have no copy yet."""
+    missing = tx.frame("totals/missing_backups", _SWAP)
+    if missing.is_empty():
+        return 0
+    bodies = lines_json(tx.frame("totals/pair_lines", LINES))
+    copies = missing.join(bodies, on=CYCLE_KEY, how="left", maintain_order="left")
+    rows = copies.with_columns(pl.col("lines").fill_null("[]"))
+    return tx.load("total_usage_new_backup_table", rows)
+
+
+def _revisions(headers: pl.DataFrame) -> pl.DataFrame:
+    return require(headers, REVISIONS, "TotalsStore revisions")

@@ -1,0 +1,27 @@
+-- Totals that are not the sum of their lines.
+-- reads:  total_usage_new_table, total_usage_line
+-- params: none
+-- yields: subject, expected_count, found_count, expected_micros, found_micros (only where they differ)
+SELECT
+    t.id AS subject,
+    t.cdr_count AS expected_count,
+    COALESCE(l.cdr_count, 0) AS found_count,
+    t.total_cost_micros AS expected_micros,
+    COALESCE(l.cost_micros, 0) AS found_micros
+FROM total_usage_new_table AS t
+LEFT JOIN (
+    SELECT
+        customer_id,
+        cycle_start_date,
+        SUM(cdr_count) AS cdr_count,
+        SUM(cost_micros) AS cost_micros
+    FROM total_usage_line
+    GROUP BY customer_id, cycle_start_date
+) AS l
+    ON
+        t.customer_id = l.customer_id
+        AND t.cycle_start_date = l.cycle_start_date
+WHERE
+    t.cdr_count <> COALESCE(l.cdr_count, 0)
+    OR t.total_cost_micros <> COALESCE(l.cost_micros, 0)
+ORDER BY t.id;

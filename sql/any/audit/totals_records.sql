@@ -1,0 +1,41 @@
+-- Totals of cycles that are not waiting to be computed, against the records of the cycle.
+-- reads:  total_usage_new_table, call_detail_record, import_queue, dirty_cycle
+-- params: none
+-- yields: subject, expected_count, found_count, expected_micros, found_micros (only where they differ)
+SELECT
+    s.subject,
+    s.expected_count,
+    s.found_count,
+    s.expected_micros,
+    s.found_micros
+FROM (
+    SELECT
+        t.id AS subject,
+        t.cdr_count AS expected_count,
+        COUNT(r.customer_id) AS found_count,
+        t.provider_cost_micros AS expected_micros,
+        COALESCE(SUM(r.cost_micros), 0) AS found_micros
+    FROM total_usage_new_table AS t
+    LEFT JOIN call_detail_record AS r
+        ON
+            t.customer_id = r.customer_id
+            AND r.call_date >= t.cycle_start_date
+            AND r.call_date < t.cycle_end_date
+            AND r.import_id IN (
+                SELECT q.id
+                FROM import_queue AS q
+                WHERE q.complete = 1
+            )
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM dirty_cycle AS d
+        WHERE
+            d.customer_id = t.customer_id
+            AND d.cycle_start_date = t.cycle_start_date
+    )
+    GROUP BY t.id, t.cdr_count, t.provider_cost_micros
+) AS s
+WHERE
+    s.expected_count <> s.found_count
+    OR s.expected_micros <> s.found_micros
+ORDER BY s.subject;

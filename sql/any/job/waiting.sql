@@ -1,0 +1,6 @@
+-- How many jobs wait.
+-- reads:  job
+-- yields: waiting
+SELECT count(*) AS waiting
+FROM job
+WHERE status = 'waiting';

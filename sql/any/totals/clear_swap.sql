@@ -1,0 +1,4 @@
+-- Forget the headers that were written before.
+-- writes: totals_swap
+-- params: none
+DELETE FROM totals_swap;

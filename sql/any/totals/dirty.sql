@@ -1,0 +1,16 @@
+-- The cycles that wait for totals, all of them or those of a customer or a day.
+-- reads:  dirty_cycle, customer
+-- params: customer_id, day (null for no filter)
+-- yields: customer_id, cycle_start_date, cycle_end_date, currency, mark
+SELECT
+    d.customer_id,
+    d.cycle_start_date,
+    d.cycle_end_date,
+    coalesce(c.currency, 'EUR') AS currency,
+    d.mark
+FROM dirty_cycle AS d
+LEFT JOIN customer AS c ON d.customer_id = c.customer_id
+WHERE
+    (:customer_id IS NULL OR d.customer_id = :customer_id)
+    AND (:day IS NULL OR (d.cycle_start_date <= :day AND d.cycle_end_date > :day))
+ORDER BY d.customer_id, d.cycle_start_date;

@@ -1,0 +1,3 @@
+-- How much memory to use before spilling, such as 512MB.
+-- params: amount
+SET memory_limit = $amount;

@@ -1,0 +1,3 @@
+-- How many threads to work with.
+-- params: count
+SET threads = $count;

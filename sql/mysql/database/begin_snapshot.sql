@@ -1,0 +1,2 @@
+-- Begins a transaction whose view is that of this moment, and which may not write.
+START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY;

@@ -1,0 +1,9 @@
+-- Makes a new session strict and patient, whatever the server's own defaults are.
+SET SESSION
+    sql_mode
+    = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,'
+      'ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',
+    max_error_count = 65535,
+    innodb_lock_wait_timeout = 20,
+    net_read_timeout = 120,
+    net_write_timeout = 600;

@@ -1,0 +1,3 @@
+-- What the server said about the statement before this one.
+-- yields: level, code, message
+SHOW WARNINGS;

@@ -1,0 +1,13 @@
+-- End an attempt without completing it: refused, held, failed, or handed back as waiting.
+-- writes: import_queue
+-- params: import_id, status, message, records, rejected
+UPDATE import_queue
+SET
+    locked = 0,
+    status = :status,
+    message = :message,
+    records = :records,
+    rejected = :rejected,
+    lease_until = NULL,
+    updated_at = CURRENT_TIMESTAMP(6)
+WHERE id = :import_id;

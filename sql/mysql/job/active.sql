@@ -1,0 +1,8 @@
+-- The job that holds a piece of work: waiting or running, read as it is now and held.
+-- reads:  job
+-- params: active_key
+-- yields: id
+SELECT id
+FROM job
+WHERE active_key = :active_key
+FOR UPDATE;

@@ -1,0 +1,2 @@
+-- Begins a transaction whose view is fixed by its first read.
+BEGIN DEFERRED;

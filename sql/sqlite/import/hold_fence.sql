@@ -1,0 +1,13 @@
+-- Prove that an import is still ours and extend its lease; no row means it was taken over.
+-- writes: import_queue
+-- params: import_id, fence, owner, lease_s
+UPDATE import_queue
+SET
+    lease_until = strftime('%Y-%m-%d %H:%M:%f', 'now', '+' || :lease_s || ' seconds'),
+    updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
+WHERE
+    id = :import_id
+    AND locked = 1
+    AND complete = 0
+    AND fence = :fence
+    AND owner = :owner;

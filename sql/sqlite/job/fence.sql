@@ -1,0 +1,10 @@
+-- Hold a running job's row until this transaction ends, if it is still this owner's.
+-- writes: job
+-- params: id, owner, fence
+UPDATE job
+SET updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
+WHERE
+    id = :id
+    AND owner = :owner
+    AND fence = :fence
+    AND status = 'running';

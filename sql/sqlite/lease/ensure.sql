@@ -1,0 +1,6 @@
+-- Make the row of a lease that was never taken before.
+-- writes: lease
+-- params: name
+INSERT INTO lease (name, fence)
+VALUES (:name, 0)
+ON CONFLICT (name) DO NOTHING;

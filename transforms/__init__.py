@@ -1,0 +1,1 @@
+"""Transforms: the pure room. Frames in, frames out; no clock, files, network or logging."""
