@@ -13,7 +13,7 @@ from datetime import datetime
 import polars as pl
 
 from etl.profiles import load_profile
-from etl.reading import PLACE, Reading, Source, read_delivery
+from etl.reading import Reading, Source, read_delivery
 from etl.settings import Settings
 from etl.spool import Spool
 from etl.stopping import STOP
@@ -100,9 +100,12 @@ class Importer:
         self, claim: Claim, row: ImportRow, profile: Profile, finish: Finish
     ) -> None:
         try:
-            with STOP.stoppable(), self.storage.workspace(f"import-{row.id}") as folder:
-                one = _OneImport(self, claim, row, profile, Spool(folder), time.monotonic())
-                one.run(finish)
+            with (
+                STOP.stoppable(),
+                self.storage.workspace(f"import-{row.id}") as folder,
+                Spool(folder) as spool,
+            ):
+                _OneImport(self, claim, row, profile, spool, time.monotonic()).run(finish)
         except DeliveryRefused as exc:
             self._refuse(claim, row, exc)
         except (Stopped, KeyboardInterrupt) as exc:
@@ -188,45 +191,38 @@ class _OneImport:
         self.importer.progress(records)
 
     def settle_repeats(self, reading: Reading) -> None:
-        """Set aside the records that repeat a key of this same delivery."""
-        for kind in ("owned", "suspended"):
-            for frame in self.spool.frames(kind):
-                fates = reading.fates.select(*PLACE, "fate")
-                repeats = frame.join(fates, on=PLACE, how="inner", maintain_order="left")
-                aside = repeats_aside(repeats, self.claim.import_id)
-                self.spool.write("duplicate", aside.duplicates)
-                self.spool.write("conflict", aside.conflicts)
+        """Set aside what repeats a key of this delivery, and what has no owner."""
+        for frame in self.spool.frames("repeated"):
+            aside = repeats_aside(frame, self.claim.import_id)
+            self.spool.write("duplicate", aside.duplicates)
+            self.spool.write("conflict", aside.conflicts)
         provider = pl.lit(self.profile.id).alias("provider")
-        for frame in self.settled("suspended", reading.fates):
-            self.spool.write("waiting", frame.with_columns(provider).select(list(WAITING)))
+        for frame in self.spool.frames("suspended"):
+            waiting = going_on(frame, reading.fates).with_columns(provider)
+            self.spool.write("waiting", waiting.select(list(WAITING)))
 
-    def settled(self, kind: str, fates: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """The spooled records that go on, under their final fingerprints."""
-        for frame in self.spool.frames(kind):
-            yield frame if fates.is_empty() else going_on(frame, fates)
+    def owned(self, reading: Reading) -> Iterator[pl.DataFrame]:
+        """The owned records that go on, in key order, under their final fingerprints."""
+        for frame in reading.owned.frames():
+            yield frame if reading.fates.is_empty() else going_on(frame, reading.fates)
 
     def compare_with_stored(self, reading: Reading) -> pl.DataFrame:
         """Decide what becomes of records whose key is stored already (DECISION)."""
         if reading.call_dates is None:
             return pl.DataFrame(schema=DECISION)
         first, last = reading.call_dates
-        ours = pl.concat(
-            [frame.select("fingerprint") for frame in self.settled("owned", reading.fates)]
-        )
         pages = self.importer.imports.known_keys(
             self.profile.id, first, last, self.profile.source.accept_late_days
         )
         hits = pl.concat(
             [
                 pl.DataFrame(schema=KNOWN),
-                *(page.join(ours, on="fingerprint", how="semi") for page in pages),
+                *(page.join(reading.fingerprints, on="fingerprint", how="semi") for page in pages),
             ]
         )
         if hits.is_empty():
             return pl.DataFrame(schema=DECISION)
-        return pl.concat(
-            [self._decide(chunk, hits) for chunk in self.settled("owned", reading.fates)]
-        )
+        return pl.concat([self._decide(chunk, hits) for chunk in self.owned(reading)])
 
     def _decide(self, chunk: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
         keys = hits.join(chunk, on="fingerprint", how="semi").select(list(cdr.KEY))
@@ -260,7 +256,7 @@ class _OneImport:
         stays = decisions.filter(pl.col("fate").is_in(["duplicate", "conflict"]))
         ours = decisions.filter(pl.col("fate") == "ours")
         touched = Touched.by_replaced(superseding, customers)
-        for chunk in self.settled("owned", reading.fates):
+        for chunk in self.owned(reading):
             counted = chunk.join(stays, on="fingerprint", how="anti")
             touched += Touched.by_loaded(counted, customers)
             new = counted.join(ours, on="fingerprint", how="anti")
@@ -290,16 +286,13 @@ class _OneImport:
         return Outcome(
             records=reading.records,
             loaded=ledger.record_count,
-            duplicates=self._count("duplicate"),
-            conflicts=self._count("conflict"),
+            duplicates=self.spool.count("duplicate"),
+            conflicts=self.spool.count("conflict"),
             rejected=reading.rejected,
-            suspended=self._count("waiting"),
+            suspended=self.spool.count("waiting"),
             ignored=reading.ignored,
             cost_micros=ledger.cost_micros,
         )
-
-    def _count(self, kind: str) -> int:
-        return sum(frame.height for frame in self.spool.frames(kind, ["line_no"]))
 
     def complete(
         self, reading: Reading, outcome: Outcome, touched: "Touched", finish: Finish

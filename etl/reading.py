@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
 from etl.extract.archive import Matched, match_layouts, open_delivery
-from etl.spool import Spool
-from transforms.cdr import CONTENT
+from etl.spool import SortedSpool, Spool
+from transforms.cdr import KEY
 from transforms.control import Sidecar, Tally, lost, reconcile, too_many_rejects
 from transforms.dedupe import FATE, repeated, settle, with_fallback
 from transforms.errors import DeliveryRefused
@@ -22,6 +23,10 @@ from transforms.lex import Lexed, Lexer
 from transforms.match import Owners, match
 from transforms.normalise import Normaliser, delivery_name
 from transforms.profile import Profile
+
+USUAL_RATIO = 6
+USUAL_RECORD_BYTES = 130
+"""How well CDRs pack and how long they are; only the size of the spool's parts hangs on it."""
 
 PLACE = ("chunk", "row")
 """Where an accepted record stands in the delivery; kept beside it in the spool."""
@@ -50,6 +55,8 @@ class Reading:
         ignored: Records set aside by rule: blank lines, skip rules, repeated headers.
         call_dates: Earliest and latest wall clock of an owned record.
         fates: FATE of the records whose key is repeated in this delivery.
+        fingerprints: Of every record that was accepted, the final ones too.
+        owned: The records that have an owner, in the order of their key.
         notes: What a person should know, such as what the control record proved.
     """
 
@@ -58,6 +65,8 @@ class Reading:
     ignored: int
     call_dates: tuple[datetime, datetime] | None
     fates: pl.DataFrame
+    fingerprints: pl.DataFrame
+    owned: SortedSpool
     notes: str
 
 
@@ -73,14 +82,18 @@ def read_delivery(  # noqa: PLR0913 - what reading needs, each named once
 ) -> Reading:
     """Read a whole delivery into the spool, or refuse it.
 
-    The spool holds, by kind: ``owned``, ``suspended`` and ``rejected`` records, each with
-    ``member``; owned and suspended ones also with ``layout``, ``raw`` and PLACE.
+    The spool holds ``owned`` (sorted), ``suspended``, ``rejected`` and ``repeated``
+    records, each with ``member``; all but the rejected ones with ``layout``, ``raw`` and
+    PLACE, the repeated ones with their ``fate``.
 
     Raises:
         DeliveryRefused: When the delivery is damaged, does not match its control record,
             or has more bad rows than its profile accepts.
     """
-    reader = _Reader(source, profile, owners, spool, chunk_rows, latest_utc, beat)
+    owned = SortedSpool(
+        spool, "owned", list(KEY), chunk_rows=chunk_rows, parts=_parts(source, chunk_rows)
+    )
+    reader = _Reader(source, profile, owners, spool, owned, chunk_rows, latest_utc, beat)
     reader.read_members()
     reader.require_few_rejects()
     return reader.concluded()
@@ -139,6 +152,7 @@ class _Reader:
     profile: Profile
     owners: Owners
     spool: Spool
+    owned: SortedSpool
     chunk_rows: int
     latest_utc: datetime
     beat: Beat
@@ -199,7 +213,7 @@ class _Reader:
             pl.int_range(pl.len(), dtype=pl.Int32).alias("row"),
         )
         found = match(placed, self.owners)
-        self.spool.write("owned", found.owned)
+        self.owned.write(found.owned)
         self.spool.write("suspended", found.suspended)
         self.spool.write("rejected", rejected.with_columns(member))
         if not found.owned.is_empty():
@@ -224,31 +238,48 @@ class _Reader:
         return f"First: {first['member']} line {first['line_no']}: {first['reason']}."
 
     def concluded(self) -> Reading:
+        fates = self.settled()
+        fingerprints = pl.concat(
+            [
+                pl.Series("fingerprint", [], pl.Int64),
+                *self.fingerprints,
+                fates["fingerprint"],
+            ]
+        )
         dates = self.call_dates
         return Reading(
             records=sum(each.records for each in self.counts.values()),
             rejected=sum(each.rejected for each in self.counts.values()),
             ignored=sum(each.ignored for each in self.counts.values()),
             call_dates=(dates[0], dates[-1]) if dates else None,
-            fates=self.fates(),
+            fates=fates,
+            fingerprints=fingerprints.to_frame(),
+            owned=self.owned,
             notes="; ".join(self.notes),
         )
 
-    def fates(self) -> pl.DataFrame:
+    def settled(self) -> pl.DataFrame:
         """Settle the records whose key is repeated, layout by layout."""
         again = repeated(self.fingerprints)
         if again.is_empty():
             return pl.DataFrame(schema=FATE)
-        columns = ["layout", "flags", *PLACE, "fingerprint", *CONTENT]
-        wanted = [
-            frame.filter(pl.col("fingerprint").is_in(again.implode()))
-            for kind in ("owned", "suspended")
-            for frame in self.spool.frames(kind, columns)
+        spooled = chain(self.owned.frames(), self.spool.frames("suspended"))
+        found = [
+            frame.filter(pl.col("fingerprint").is_in(again.implode())) for frame in spooled
         ]
-        rows = with_fallback(pl.concat(wanted))
-        return pl.concat(
+        rows = with_fallback(pl.concat(found, how="diagonal"))
+        fates = pl.concat(
             [
                 settle(rows.filter(pl.col("layout") == layout.name), layout.dedupe)
                 for layout in self.profile.layouts
             ]
         )
+        judged = rows.join(fates.select(*PLACE, "fate"), on=PLACE, how="left")
+        self.spool.write("repeated", judged.sort(PLACE))
+        return fates
+
+
+def _parts(source: Source, chunk_rows: int) -> int:
+    """About how many chunks a delivery holds, judged by its size when unpacked."""
+    packed_bytes = source.path.stat().st_size
+    return 1 + packed_bytes * USUAL_RATIO // (USUAL_RECORD_BYTES * chunk_rows)

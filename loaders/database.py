@@ -364,9 +364,7 @@ def parameters_of(clause: sa.TextClause) -> frozenset[str]:
     return frozenset(clause.compile().params)
 
 
-def require_given(
-    path: str, needed: frozenset[str], given: Mapping[str, object]
-) -> None:
+def require_given(path: str, needed: frozenset[str], given: Mapping[str, object]) -> None:
     """Stop when a statement is asked without one of its parameters.
 
     Raises:

@@ -75,7 +75,7 @@ BUSY: Final = {
     3024: "max_execution_time was exceeded",
 }
 AWAY: Final = {
-    *(1040, 1042, 1053, 1077, 1079, 1080, 1129, 1152, 1153, 1158, 1159, 1160, 1161),
+    *(1040, 1042, 1053, 1077, 1079, 1080, 1129, 1152, 1158, 1159, 1160, 1161),
     *(1184, 1189, 1190, 1203, 1226, 1927, 2002, 2003, 2005, 2006, 2012, 2013, 2027),
     *(2045, 2048, 2055, 4031),
 }
@@ -84,7 +84,9 @@ REFUSED: Final = {1044, 1045, 1049, 1130, 1251, 1524, 1698, 2026, 2059, 2061}
 
 NO_LOCAL_INFILE: Final = {1148, 2068, 3948, 4166}
 VALUE = re.compile(
-    r"\b(entry|value:?|near|string|argument) '.*'(?= for | at |$)", re.DOTALL
+    r"\b(entry|value:?|near|string|argument) "
+    r"(?:'.*'(?= for (?:key|column) | at (?:row|line) )|'.*$)",
+    re.DOTALL,
 )
 LONG_NUMBER = re.compile(r"\d{5,}")
 

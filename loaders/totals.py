@@ -104,6 +104,14 @@ class StoredHeader:
 
 
 @dataclass(frozen=True)
+class StoredTotals:
+    """Header and lines of one cycle, read in one snapshot: never of two revisions."""
+
+    header: StoredHeader
+    lines: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Written:
     """What a write did: cycles with a new revision, and cycles that stayed as they were.
 
@@ -247,26 +255,22 @@ class TotalsStore:
                 cycle_start_date=cycle_start_date,
             )
 
+    def current(self, customer_id: int, cycle_start_date: date) -> StoredTotals | None:
+        """Read header and lines of one cycle as one state; None when it has no totals."""
+        with self._database.snapshot() as tx:
+            header = _header(tx, customer_id, cycle_start_date)
+            lines = _lines(tx, customer_id, cycle_start_date)
+        return None if header is None else StoredTotals(header, lines)
+
     def header(self, customer_id: int, cycle_start_date: date) -> StoredHeader | None:
         """Read the header of one cycle, or None when it has no totals."""
         with self._database.snapshot() as tx:
-            frame = tx.frame(
-                "totals/header",
-                STORED_HEADERS,
-                customer_id=customer_id,
-                cycle_start_date=cycle_start_date,
-            )
-        return None if frame.is_empty() else StoredHeader(**frame.row(0, named=True))
+            return _header(tx, customer_id, cycle_start_date)
 
     def lines(self, customer_id: int, cycle_start_date: date) -> pl.DataFrame:
         """Read the lines of one cycle (LINES), in their order."""
         with self._database.snapshot() as tx:
-            return tx.frame(
-                "totals/lines",
-                LINES,
-                customer_id=customer_id,
-                cycle_start_date=cycle_start_date,
-            )
+            return _lines(tx, customer_id, cycle_start_date)
 
     def largest(self, most: int) -> pl.DataFrame:
         """Read the headers (STORED_HEADERS) that cost the most, dearest first."""
@@ -275,6 +279,27 @@ class TotalsStore:
 
 
 # --- reading ----------------------------------------------------------------------------
+
+
+def _header(
+    tx: Transaction, customer_id: int, cycle_start_date: date
+) -> StoredHeader | None:
+    frame = tx.frame(
+        "totals/header",
+        STORED_HEADERS,
+        customer_id=customer_id,
+        cycle_start_date=cycle_start_date,
+    )
+    return None if frame.is_empty() else StoredHeader(**frame.row(0, named=True))
+
+
+def _lines(tx: Transaction, customer_id: int, cycle_start_date: date) -> pl.DataFrame:
+    return tx.frame(
+        "totals/lines",
+        LINES,
+        customer_id=customer_id,
+        cycle_start_date=cycle_start_date,
+    )
 
 
 def _pages(pairs: pl.DataFrame) -> Iterator[dict[str, object]]:

@@ -9,6 +9,7 @@ from importlib.resources import files
 import sqlalchemy as sa
 
 from loaders.database import NO_LISTS, Dialect, clause_at
+from transforms.errors import ConfigError
 
 SCRIPTS = "loaders.migrations"
 
@@ -20,12 +21,23 @@ def newest_revision() -> str:
 
 
 def is_at_head(connection: sa.Connection, dialect: Dialect) -> bool:
-    """Whether the schema is at the newest revision already."""
+    """Whether the schema is at the newest revision already.
+
+    Raises:
+        ConfigError: When a newer program than this one has upgraded it.
+    """
     has_table = clause_at(dialect, "database/has_version_table", NO_LISTS)
     if connection.scalar(has_table) != 1:
         return False
-    version = connection.scalar(clause_at(dialect, "database/version", NO_LISTS))
-    return bool(version == newest_revision())
+    found = connection.scalar(clause_at(dialect, "database/version", NO_LISTS))
+    newest = newest_revision()
+    if found is not None and found > newest:
+        message = (
+            f"the database's schema is at revision {found}, this program knows {newest}; "
+            "install the newer program that upgraded it"
+        )
+        raise ConfigError(message)
+    return bool(found == newest)
 
 
 def migrate(connection: sa.Connection) -> None:

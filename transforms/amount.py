@@ -21,7 +21,8 @@ from transforms.profile import Locale
 MAX_WHOLE_DIGITS: Final = 18
 MAX_DECIMALS: Final = 18
 
-POWERS: Final = pl.Series([10**power for power in range(37)], dtype=pl.Int128)
+MOST_POWERS: Final = 36
+POWERS: Final = pl.Series([10**power for power in range(MOST_POWERS + 1)], dtype=pl.Int128)
 """10 to the power 0 to 36, looked up by row."""
 
 ZERO: Final = pl.lit(0, dtype=pl.Int128)
@@ -44,7 +45,7 @@ def read_decimals(text: pl.Series, locale: Locale) -> pl.DataFrame:
     Returns:
         ``significand`` (Int128) and ``scale`` (Int32), null where there is no number;
         ``is_readable`` (Boolean), false where the text is not in the grammar.
-        A number of more than 18 whole digits or decimals is readable without a value.
+        A number of more than 18 whole digits or decimals has no significand.
     """
     bare = _without_tokens(text, locale)
     is_readable = bare.str.contains(grammar(locale)).fill_null(value=False)
@@ -69,7 +70,7 @@ def read_decimals(text: pl.Series, locale: Locale) -> pl.DataFrame:
     signed = pl.when("is_negative").then(ZERO - pl.col("number")).otherwise("number")
     return frame.select(
         pl.when(has_value).then(signed).alias("significand"),
-        pl.when(has_value).then("scale").alias("scale"),
+        pl.when("is_readable").then("scale").alias("scale"),
         "is_readable",
     )
 
@@ -159,8 +160,9 @@ def read_micros(text: pl.Series, locale: Locale, exponent: int) -> pl.DataFrame:
         "is_readable",
         decimals=pl.col("scale") + exponent,
         is_missing=text.is_null(),
+        is_too_fine=pl.col("scale") > MAX_DECIMALS,
         up=POWERS.gather((6 - exponent - numbers["scale"]).clip(0)),
-        down=POWERS.gather((numbers["scale"] + exponent - 6).clip(0)),
+        down=POWERS.gather((numbers["scale"] + exponent - 6).clip(0, MOST_POWERS)),
     ).with_columns(
         micros=pl.col("significand") * pl.col("up") // pl.col("down"),
         is_inexact=(pl.col("significand") * pl.col("up")) % pl.col("down") != 0,
@@ -171,6 +173,8 @@ def read_micros(text: pl.Series, locale: Locale, exponent: int) -> pl.DataFrame:
         .then(pl.lit("amount_missing"))
         .when(~pl.col("is_readable"))
         .then(pl.lit("amount_unreadable"))
+        .when("is_too_fine")
+        .then(pl.lit("money_precision"))
         .when(is_too_large)
         .then(pl.lit("money_too_large"))
         .when("is_inexact")

@@ -144,9 +144,10 @@ def _occurrences(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _fates(rows: pl.DataFrame, conflict: Conflict) -> pl.DataFrame:
     """Compare each record with the one of its key that holds: the first, or the last."""
-    place = pl.int_range(pl.len())
+    place = pl.col("place")
     holding = place.last() if conflict == "supersede" else place.first()
-    holds = rows.select(holding.over("fingerprint")).to_series()
+    placed = rows.with_row_index("place")
+    holds = placed.select(holding.over("fingerprint")).to_series()
     is_equal = pl.all_horizontal(
         rows[name].eq_missing(rows[name].gather(holds)) for name in CONTENT
     )

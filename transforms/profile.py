@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-
 Usage = Literal["voice", "sms", "mms", "data", "content", "fee", "adjustment"]
 Status = Literal["assumed", "partial", "verified"]
 Gap = Literal["hold", "warn"]

@@ -14,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from transforms.amount import POWERS, read_decimals
+from transforms.amount import MOST_POWERS, POWERS, read_decimals
 from transforms.profile import CLOCK_UNITS, Locale
 
 FACTORS: Final = {
@@ -72,14 +72,14 @@ def read_quantities(text: pl.Series, unit: pl.Series, locale: Locale) -> Quantit
     numbers = read_decimals(text, locale)
     if clocks:
         numbers = _with_clocks(numbers, text, unit, clocks)
-    factors = unit.to_frame("unit").select(
+    factors = unit.to_frame("unit").with_columns(
         up=_by_unit({unit: factor.numerator for unit, factor in FACTORS.items()}, unit),
         down=_by_unit({unit: factor.denominator for unit, factor in FACTORS.items()}, unit),
     )
     frame = numbers.with_columns(
         text.alias("text"),
         up=factors["up"],
-        down=factors["down"] * POWERS.gather(numbers["scale"]),
+        down=factors["down"] * POWERS.gather(numbers["scale"].clip(0, MOST_POWERS)),
     )
     return _counted(frame)
 

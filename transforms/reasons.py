@@ -104,5 +104,5 @@ def _without_numbers(value: pl.Expr) -> pl.Expr:
     is_number = value.str.contains(r"^[+0-9 ().\-/]*$") & (
         value.str.count_matches("[0-9]") >= 9
     )
-    has_run = value.str.contains("[0-9]{7}")
+    has_run = value.str.contains("[0-9]{9}")
     return pl.when(is_number | has_run).then(_masked(value)).otherwise(value)

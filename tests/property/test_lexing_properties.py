@@ -3,6 +3,8 @@
 import csv
 import io
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
 
 import polars as pl
 from hypothesis import given, settings
@@ -42,6 +44,9 @@ CELLS = st.one_of(
 )
 
 
+Quoting = Literal[0, 1, 2, 3]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Everything a member became, or why it was refused."""
@@ -58,7 +63,7 @@ def read(
     """Lex a member fed in pieces cut at these places."""
     lexer = Lexer(layout, chunk_rows=rows, max_record_chars=400)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    pieces = [data[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:stop] for start, stop in pairwise(edges)]
     try:
         frames = [frame for piece in pieces for frame in lexer.feed(piece)]
         frames += lexer.finish()
@@ -71,7 +76,7 @@ def read(
     )
 
 
-def written(records: list[list[str]], line_end: str, *, quoting: int) -> bytes:
+def written(records: list[list[str]], line_end: str, *, quoting: Quoting) -> bytes:
     """Write a CSV as the standard library does."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=line_end, quoting=quoting).writerows(
@@ -100,7 +105,7 @@ RECORDS = st.lists(
 )
 @settings(max_examples=200, deadline=None)
 def test_what_was_written_as_csv_is_read_back_to_the_letter(
-    records: list[list[str]], style: tuple[str, int], cuts: list[int]
+    records: list[list[str]], style: tuple[str, Quoting], cuts: list[int]
 ) -> None:
     line_end, quoting = style
     data = written(records, line_end, quoting=quoting)

@@ -2,7 +2,6 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -39,8 +38,7 @@ usages = st.builds(
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    folder: Path = tmp_path_factory.mktemp("duckdb")
-    return Engine(str(folder), memory_limit="256MB", threads=2)
+    return Engine(str(tmp_path_factory.mktemp("duckdb")), memory_limit="256MB", threads=2)
 
 
 @settings(max_examples=60, deadline=None)

@@ -438,12 +438,10 @@ def test_a_record_of_exactly_the_limit_is_read() -> None:
 def test_a_line_without_end_is_refused_long_before_the_file_ends() -> None:
     lexer = Lexer(COMMA)
     list(lexer.feed(HEADER.encode()))
-    fed = 0
+    for _ in range(16):
+        assert list(lexer.feed(b"9" * 65_536)) == []
     with pytest.raises(DeliveryRefused, match="line 2 is longer than 1048576"):
-        for _ in range(1_000):
-            list(lexer.feed(b"9" * 65_536))
-            fed += 1
-    assert fed <= 16
+        list(lexer.feed(b"9" * 65_536))
 
 
 def test_frames_are_cut_at_the_chunk_size_and_records_are_not() -> None:

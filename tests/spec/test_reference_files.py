@@ -94,9 +94,9 @@ def test_a_whole_folder_is_read(tmp_path: Path) -> None:
                 url="https://api.example.test",
                 account="10001",
                 auth="oauth2",
-                token_url="https://login.example.test/token",  # noqa: S106 - a place
+                token_url="https://login.example.test/token",
                 client_id="expensis",
-                secret="env:ROUTIT_SECRET",  # noqa: S106 - a reference, not a secret
+                secret="env:ROUTIT_SECRET",
             ),
         ),
         SyncProfile(

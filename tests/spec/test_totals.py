@@ -122,9 +122,8 @@ def test_a_cycle_without_records_has_a_header_of_zeros(engine: Engine) -> None:
 # 'a' and 'A', 'x' and 'x ', 'ss' and 'ß' are six zones, as in the database.
 def test_zones_that_look_alike_stay_apart(engine: Engine) -> None:
     zones = ["a", "A", "x", "x ", "ss", "ß", None, ""]
-    totals = standard_totals(
-        [usage(*({"zone": zone, "cost_micros": 1} for zone in zones))], pairs(1), engine
-    )
+    rows: list[dict[str, object]] = [{"zone": zone, "cost_micros": 1} for zone in zones]
+    totals = standard_totals([usage(*rows)], pairs(1), engine)
 
     assert totals.lines.select("zone", "cdr_count").rows() == [
         ("", 2),

@@ -15,14 +15,12 @@ VALUES (:customer_id, :name, 'Europe/Amsterdam', 1, 'EUR', :details);
 OF_TESTS: Mapping[str, str] = {
     "any/test/add": ADD,
     "any/test/rename": "UPDATE customer SET name = :name WHERE customer_id = :customer_id;",
-    "any/test/all": "SELECT * FROM customer ORDER BY customer_id;",
     "any/test/names": "SELECT customer_id, name FROM customer ORDER BY customer_id;",
     "any/test/some": """
 SELECT customer_id, name FROM customer
 WHERE customer_id IN :ids AND name <> :not_this ORDER BY customer_id;
 """,
     "any/test/texts": "SELECT line_no, raw FROM rejected_record ORDER BY line_no;",
-    "any/test/short_texts": "SELECT customer_id, name FROM customer ORDER BY customer_id;",
     "any/test/records": """
 SELECT customer_id, call_date, cost_micros, zone FROM call_detail_record
 ORDER BY customer_id, call_date;
@@ -36,10 +34,16 @@ INSERT INTO dirty_cycle
 VALUES (:customer_id, :start, :end, 1, :reason);
 """,
     "any/test/of_day": "SELECT customer_id FROM dirty_cycle WHERE cycle_start_date = :day;",
-    "any/test/add_lease": "INSERT INTO subscription (kind, identifier, customer_id)"
+    "any/test/subscribe": "INSERT INTO subscription (kind, identifier, customer_id)"
     " VALUES ('number', :identifier, 1);",
-    "any/test/share": "SELECT customer_id, '50%' AS share FROM customer WHERE name = :name;",
-    "any/test/number_of": "SELECT :number AS customer_id, 'x' AS name;",
+    "any/test/share": """
+SELECT customer_id, '50%' AS share FROM customer WHERE name = :name;
+""",
+    "mysql/test/sleep_long": "SELECT sleep(20) AS slept;",
+    "mysql/test/count_long": """
+SELECT count(*) AS counted FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b;
+""",
+    "mysql/test/load_file": "LOAD DATA LOCAL INFILE :path INTO TABLE sync_task (message);",
     "any/test/nonsense": "SELEKT 1;",
 }
 """By path; each runs on both databases."""

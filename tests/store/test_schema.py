@@ -17,6 +17,7 @@ from loaders.database import Database
 from loaders.open import open_database
 from loaders.upgrade import newest_revision
 from tests.mariadb import MariaDBServer, connect, fresh_database
+from transforms.errors import ConfigError
 
 Rows = list[tuple[object, ...]]
 Ask = Callable[[str], Rows]
@@ -56,9 +57,7 @@ def document_statements() -> list[str]:
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
-def empty_url(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[str]:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without a table."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'new' / 'etl.db'}"
@@ -77,16 +76,18 @@ def tables(database: Database) -> dict[str, list[str]]:
     }
 
 
-def indexes(database: Database) -> dict[str, list[list[str | None]]]:
+def indexes(database: Database) -> dict[str, list[tuple[str, ...]]]:
+    """The columns of every key and index, by table."""
     inspector = sa.inspect(database._engine)
     found = {}
     for table in inspector.get_table_names():
         keys = [each["column_names"] for each in inspector.get_indexes(table)]
-        keys += [each["column_names"] for each in inspector.get_unique_constraints(table)]
-        primary = inspector.get_pk_constraint(table)["constrained_columns"]
-        unique = {tuple(str(name) for name in each) for each in [*keys, primary]}
-        found[table] = sorted(list(each) for each in unique)
-    return found  # type: ignore[return-value]  # names of columns are texts here
+        keys += [
+            list(each["column_names"]) for each in inspector.get_unique_constraints(table)
+        ]
+        keys.append(list(inspector.get_pk_constraint(table)["constrained_columns"]))
+        found[table] = sorted({tuple(str(name) for name in each) for each in keys})
+    return found
 
 
 @pytest.fixture
@@ -180,9 +181,7 @@ def test_an_upgrade_cut_before_each_of_its_statements_is_finished_by_the_next(
         changes = [0]
         allowed = [0]
 
-        def cut(
-            _connection: object, _cursor: object, text: str, *_others: object
-        ) -> None:
+        def cut(_connection: object, _cursor: object, text: str, *_others: object) -> None:
             words = text.split()[:2]
             if words[:1] == ["CREATE"] or words == ["INSERT", "INTO"]:
                 changes[0] += 1
@@ -217,6 +216,14 @@ def test_the_newest_revision_is_the_last_file(database: Database) -> None:
         assert [row["version_num"] for row in tx.rows("database/version")] == ["0001"]
 
 
+def test_a_database_that_a_newer_program_upgraded_is_left_alone(
+    ask: Ask, database: Database
+) -> None:
+    ask("UPDATE alembic_version SET version_num = '0999'")
+    with pytest.raises(ConfigError, match="0999"):
+        database.upgrade()
+
+
 # --- money ----------------------------------------------------------------------------
 
 AMOUNTS = [
@@ -237,7 +244,7 @@ def test_the_cost_of_a_record_is_its_micros_written_out(
     ask: Ask, micros: str, written: str | None
 ) -> None:
     ask(
-        "INSERT INTO call_detail_record (customer_id, call_date, import_id, member,"
+        "INSERT INTO call_detail_record (customer_id, call_date, import_id, member,"  # noqa: S608 - our own numbers
         " line_no, provider, layout, subscriber, other_kind, direction, usage_type,"
         " started_at_utc, currency, flags, fingerprint, cost_micros) VALUES (1,"
         " '2026-10-25 02:30:00', 1, 'm', 1, 'p', 'l', 's', 'o', 'out', 'voice',"
@@ -250,7 +257,7 @@ def test_the_cost_of_a_record_is_its_micros_written_out(
 def total(total_cost_micros: str, *, at: str) -> str:
     """An INSERT of the totals of customer 123 for January 2025."""
     return (
-        "INSERT INTO total_usage_new_table (customer_id, cycle_start_date,"
+        "INSERT INTO total_usage_new_table (customer_id, cycle_start_date,"  # noqa: S608 - our own numbers
         " cycle_end_date, revision, method, currency, total_cost_micros,"
         " provider_cost_micros, cdr_count, unrated_count, content_sha256, updated_at)"
         f" VALUES (123, '2025-01-01', '2025-02-01', 1, 'standard', 'EUR',"
@@ -370,7 +377,7 @@ def test_every_sqlite_table_is_strict(sqlite_url: str) -> None:
 def test_a_text_longer_than_its_column_is_refused_by_both(ask: Ask) -> None:
     def add(number: int, length: int) -> None:
         ask(
-            "INSERT INTO subscription (kind, identifier, customer_id)"
+            "INSERT INTO subscription (kind, identifier, customer_id)"  # noqa: S608 - ours
             f" VALUES ('line', '{'é' * length}', {number})"
         )
 

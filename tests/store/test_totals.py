@@ -1,6 +1,7 @@
 """Totals in both stores: complete imports only, swapped whole, every revision kept."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -442,3 +443,35 @@ def test_a_thousand_cycles_are_swapped_in_one_go(
     assert first.headers["total_cost_micros"].sum() == 2_400_000_000
     assert written.changed["revision"].unique().to_list() == [2]
     assert store.largest(1)["total_cost_micros"].to_list() == [0]
+
+
+def test_two_runs_at_once_leave_one_whole_result(
+    database: Database, store: TotalsStore, compute: Compute, engine: Engine
+) -> None:
+    store_records(database, [call(1, 5, "1.00", zone) for zone in "ABC"])
+    full = compute(1)
+    empty = standard_totals([], pairs(1), engine)
+    write(store, full)
+    read: list[tuple[int, int]] = []
+
+    def swap(computed: Totals) -> None:
+        for _ in range(8):
+            write(store, computed)
+            now = store.current(1, OCTOBER[0])
+            assert now is not None
+            read.append((now.header.total_cost_micros, int(now.lines["cost_micros"].sum())))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(swap, [full, empty]))
+
+    assert len(read) == 16
+    assert {total - lines for total, lines in read} == {0}
+    last = store.header(1, OCTOBER[0])
+    assert last is not None
+    kept = [revision for revision, _ in revisions(store, 1)]
+    assert kept == list(range(1, last.revision))
+
+
+def test_a_cycle_without_totals_is_not_a_total_of_zero(store: TotalsStore) -> None:
+    assert store.current(1, OCTOBER[0]) is None
+    assert store.header(1, OCTOBER[0]) is None

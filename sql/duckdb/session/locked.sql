@@ -1,3 +1,3 @@
 -- Refuse every further change of settings.
 -- params: none
-SET lock_configuration = true;
+SET lock_configuration = TRUE;

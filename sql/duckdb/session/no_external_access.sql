@@ -1,3 +1,3 @@
 -- Refuse files, network and extensions from here on.
 -- params: none
-SET enable_external_access = false;
+SET enable_external_access = FALSE;

@@ -1,3 +1,3 @@
 -- Keep the progress bar out of piped output.
 -- params: none
-SET enable_progress_bar = false;
+SET enable_progress_bar = FALSE;

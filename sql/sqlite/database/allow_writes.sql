@@ -1,2 +1,3 @@
 -- From here on this connection may write again.
+-- yields: none
 PRAGMA query_only = OFF;

@@ -1,0 +1,1 @@
+"""Providers: is each feed read right?"""
