@@ -9,22 +9,51 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from transforms.profile import Column, Layout, SkipRule, Span, text_column
+from transforms.profile import (
+    Column,
+    Layout,
+    SkipRule,
+    Span,
+    source_columns,
+    text_column,
+)
+
+
+def with_cells(text: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """Cut the records of a fixed layout, each place once; others have their cells."""
+    if layout.type == "delimited":
+        return text
+    columns: list[Column] = [*source_columns(layout)]
+    if layout.record_type is not None:
+        columns.append(layout.record_type)
+    cuts = {cell_column(column): _cut(_place(column, layout)) for column in columns}
+    return text.with_columns(**cuts)
+
+
+def cell_column(column: Column) -> str:
+    """Name the cell of a source column: ``c:Datum``, or ``c:66+14`` for a place."""
+    if isinstance(column, Span):
+        return text_column(f"{column.start}+{column.length}")
+    return text_column(column)
+
+
+def _place(column: Column, layout: Layout) -> Span:
+    return column if isinstance(column, Span) else layout.fields[column]
+
+
+def _cut(span: Span) -> pl.Expr:
+    return pl.col("raw").str.slice(span.start - 1, span.length).str.strip_chars(" ")
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Expressions for the cells of one layout."""
+    """Expressions for the cells of one layout, over a frame :func:`with_cells`."""
 
     layout: Layout
 
     def raw(self, column: Column) -> pl.Expr:
         """Return a cell as delivered; of a fixed record, without its padding."""
-        if isinstance(column, Span):
-            return _cut(column)
-        if self.layout.type == "fixed":
-            return _cut(self.layout.fields[column])
-        return pl.col(text_column(column))
+        return pl.col(cell_column(column))
 
     def value(self, column: Column) -> pl.Expr:
         """Return a cell, null where it holds nothing."""
@@ -45,7 +74,3 @@ class Cells:
         if rule.not_in:
             return ~raw.is_in(list(rule.not_in))
         return raw.is_in(list(rule.is_in))
-
-
-def _cut(span: Span) -> pl.Expr:
-    return pl.col("raw").str.slice(span.start - 1, span.length).str.strip_chars(" ")

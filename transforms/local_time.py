@@ -32,6 +32,9 @@ PERIOD_ZONE: Final = "Europe/Amsterdam"
 
 Run = Literal["earliest", "latest"]
 
+_LAST_EPOCH_S: Final = 32_503_680_000
+"""The year 3000: what counts seconds beyond it counts something else."""
+
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _QUARTER: Final = "15m"
@@ -247,7 +250,7 @@ def _read_epoch(frame: pl.DataFrame, rules: Time) -> Written:
     per_second = 1_000_000 if rules.format == "epoch_s" else 1_000
     is_whole = pl.col("text").str.contains(r"^[0-9]{1,15}$")
     count = pl.when(is_whole).then("text").cast(pl.Int64)
-    in_range = pl.when(count < 10**17 // per_second).then(count)
+    in_range = pl.when(count < _LAST_EPOCH_S * 1_000_000 // per_second).then(count)
     read = frame.select(
         "is_missing", utc=(in_range * per_second).cast(INSTANT)
     ).with_columns(fault=_reading_fault("utc"))

@@ -22,7 +22,7 @@ import polars as pl
 
 from transforms.amount import read_micros
 from transforms.cdr import RECORD, REJECTED, Schema, require
-from transforms.cells import Cells
+from transforms.cells import Cells, with_cells
 from transforms.control import Tally
 from transforms.fingerprint import Hasher, KeyKind, key_texts
 from transforms.local_time import Before, period_of
@@ -154,7 +154,7 @@ class Normaliser:
         Args:
             text: ``line_no``, ``raw`` and the ``c:`` columns of a delimited layout.
         """
-        rows = sort_rows(text, self._layout)
+        rows = sort_rows(with_cells(text, self._layout), self._layout)
         cells = read_cells(rows.records, self._layout)
         parts, priced = self._read_parts(cells)
         faults = faults_of(parts)
@@ -323,10 +323,7 @@ def read_cells(records: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     for usage, spec in layout.quantity.items():
         named[cell_name(usage, "column")] = value(spec.column)
         named[cell_name(usage, "unit_column")] = raw(spec.unit_column)
-    # A literal alone would give one row: every cell is read beside the rows.
-    return records.select("line_no").with_columns(
-        **records.select("line_no", **named).drop("line_no").to_dict()
-    )
+    return records.select("line_no", **named)
 
 
 def _time_cells(cells: pl.DataFrame, layout: Layout) -> TimeCells:

@@ -590,8 +590,8 @@ def _control(table: Table | None) -> Control:
     control = Control(
         kind=table.choice("kind", get_args(ControlKind), "none"),
         detect=_equals(table.table("detect")),
-        count=_column(table, "count"),
-        amount=_column(table, "amount"),
+        count=_proof(table, "count"),
+        amount=_proof(table, "amount"),
         amount_unit=table.text("amount_unit", ""),
         count_column=_column(table, "count_column"),
         count_is=table.choice("count_is", get_args(CountIs), "rows"),
@@ -602,6 +602,16 @@ def _control(table: Table | None) -> Control:
     )
     table.close()
     return control
+
+
+def _proof(table: Table, key: str) -> Column:
+    """Read where a trailer states a proof: a column or place, bare or as ``{column}``."""
+    if not isinstance(table.values.get(key), dict):
+        return _column(table, key)
+    inner = table.needed_table(key)
+    column = _column(inner, "column", needed=True)
+    inner.close()
+    return column
 
 
 def _dedupe(table: Table) -> Dedupe:

@@ -36,7 +36,12 @@ class Sorted:
 
 
 def sort_rows(text: pl.DataFrame, layout: Layout) -> Sorted:
-    """Tell the rows of a TEXT frame apart; each ends in exactly one place."""
+    """Tell the rows of a TEXT frame apart; each ends in exactly one place.
+
+    Args:
+        text: TEXT with its cells (``cells.with_cells``).
+        layout: How its profile says the rows are written.
+    """
     cells = Cells(layout)
     if _are_all_records(text, layout):
         return Sorted(text, _unusable(text.clear(), cells), 0, ())

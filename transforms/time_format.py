@@ -5,7 +5,7 @@ signs before numbers, and second 60. A pattern made from the same format stands 
 it, so that only what was declared passes.
 
 Numbers may come without their leading zero, as in strptime (``3-1-2026``), except where
-two numbers touch (``%Y%m%d``): there each has its full width.
+two numbers touch (``%Y%m%d``): there each has its full width. Years are 1000 to 2999.
 """
 
 import re
@@ -25,7 +25,7 @@ _NUMBERS: Final = {
     "M": (r"[0-5][0-9]", r"[0-5]?[0-9]"),
     "S": (r"[0-5][0-9]", r"[0-5]?[0-9]"),
     "j": (r"[0-3][0-9]{2}", r"[0-3][0-9]{2}"),
-    "Y": (r"[0-9]{4}", r"[0-9]{4}"),
+    "Y": (r"[12][0-9]{3}", r"[12][0-9]{3}"),
     "y": (r"[0-9]{2}", r"[0-9]{2}"),
 }
 """For each directive: its pattern at full width, and its pattern when it stands alone."""

@@ -191,7 +191,7 @@ def test_a_record_more_than_a_day_ahead_is_rejected(
     assert read.rejected["reason_code"].to_list() == codes
 
 
-A_B = {
+A_B: dict[str, Any] = {
     "party": {"mode": "a_b"},
     "direction": {"column": "way", "map": {"out": "out", "in": "in"}},
 }
