@@ -160,9 +160,9 @@ class App:
         Raises:
             ConfigError: When no sync profile was loaded for it.
         """
-        for profile in self.reference.sync_profiles():
-            if profile.provider == provider:
-                return profile
+        for stored in self.reference.sync_profiles():
+            if stored.profile.provider == provider:
+                return stored.profile
         message = (
             f"there is no sync profile for {provider!r}; add one to sync_profiles.toml and "
             "run: etl reference:load DIR"

@@ -34,6 +34,8 @@ from etl.extract.routit import (
 from etl.feeds import routit_client
 from etl.profiles import load_profile
 from etl.registering import register_stored
+from loaders.database import Transaction
+from loaders.imports import ImportRow
 from loaders.jobs import Job
 from loaders.requests import RequestedDelivery
 from transforms.errors import ConfigError, DeliveryRefused, SourceError
@@ -48,14 +50,19 @@ C = TypeVar("C")
 def bus_of(app: App) -> Bus:
     """Make the command bus of an application, with every handler."""
     return Bus(
-        app.database, handler_table(app), owner=app.owner, lease_s=app.settings.lease_seconds
+        app.database,
+        handler_table(app),
+        owner=app.owner,
+        lease_s=app.settings.lease_seconds,
     )
 
 
 def handler_table(app: App) -> dict[str, Route]:
     """Say who serves what."""
 
-    def bound(handler: Callable[[App, C, Context], Outcome]) -> Callable[[C, Context], Outcome]:
+    def bound(
+        handler: Callable[[App, C, Context], Outcome],
+    ) -> Callable[[C, Context], Outcome]:
         return partial(handler, app)
 
     return routes(
@@ -99,8 +106,8 @@ def _not_ready(profile: Profile, job: Job, state: Pending) -> NotReady:
     waited = (job.lease_until or job.created_at) - job.created_at
     if is_given_up(poll, round(waited.total_seconds())):
         message = (
-            f"RoutIT did not prepare {job.work_key} in {poll.give_up_after_s} s; ask RoutIT, "
-            f"then: etl queue:retry {job.id}"
+            f"RoutIT did not prepare {job.work_key} in {poll.give_up_after_s} s; ask "
+            f"RoutIT, then: etl queue:retry {job.id}"
         )
         raise SourceError(message)
     asked_before = job.fence - 1
@@ -125,13 +132,20 @@ def download_delivery(app: App, command: DownloadDelivery, context: Context) -> 
     with app.storage.workspace(f"download-{command.account}-{command.period}") as folder:
         target = folder / file_name
         _bring(client, asked.request_id, state, target)
-        stored = app.storage.keep(target, limit_bytes=app.settings.limits.download_mb * 1_000_000)
+        stored = app.storage.keep(
+            target, limit_bytes=app.settings.limits.download_mb * 1_000_000
+        )
     row = register_stored(app.imports, stored, file_name, profile)
     with app.database.transaction() as tx:
         app.requests.keep_in(
             tx,
             RequestedDelivery(
-                ROUTIT, command.account, command.period, asked.request_id, "downloaded", row.id
+                ROUTIT,
+                command.account,
+                command.period,
+                asked.request_id,
+                "downloaded",
+                row.id,
             ),
         )
         return context.finish(
@@ -162,9 +176,11 @@ def import_delivery(app: App, command: ImportDelivery, context: Context) -> Outc
     if row.is_complete:
         return Done({"import_id": row.id, "status": "already_imported"}, follower)
     profile = load_profile(row.provider, folders=[app.settings.providers])
-    finished = app.importer().import_stored(
-        row, profile, lambda tx, done: context.finish(tx, asdict(done.outcome), follower)
-    )
+
+    def finish(tx: Transaction, done: ImportRow) -> None:
+        context.finish(tx, {"import_id": done.id, **asdict(done.outcome)}, follower)
+
+    finished = app.importer().import_stored(row, profile, finish)
     if finished.status != "done":
         raise DeliveryRefused(finished.message)
     return Done({"import_id": row.id, **asdict(finished.outcome)}, follower)

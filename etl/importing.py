@@ -24,6 +24,8 @@ from loaders.leases import Lease
 from loaders.reference import ReferenceStore
 from loaders.totals import TotalsStore
 from transforms import cdr
+from transforms.errors import BillingError, DeliveryRefused, Stopped, StoreError
+from transforms.match import CYCLES, Owners, cycles_of
 from transforms.met_before import (
     DECISION,
     decide,
@@ -31,8 +33,6 @@ from transforms.met_before import (
     repeats_aside,
     replaced_keys,
 )
-from transforms.errors import BillingError, DeliveryRefused, Stopped, StoreError
-from transforms.match import CYCLES, Owners, cycles_of
 from transforms.money import exact_sum
 from transforms.outcome import Outcome
 from transforms.profile import Profile
@@ -123,8 +123,9 @@ class Importer:
         stored = self.imports.ledger(claim).record_count
         if stored:
             message = (
-                f"import {row.id} of {row.file_name} is refused now ({why}) but {stored} of "
-                "its records are stored from an earlier run; mend the cause and run it again"
+                f"import {row.id} of {row.file_name} is refused now ({why}) but "
+                f"{stored} of its records are stored from an earlier run; mend the cause "
+                "and run it again"
             )
             self.imports.stop(claim, "failed", message, Outcome())
             raise StoreError(message) from why
@@ -217,7 +218,10 @@ class _OneImport:
         hits = pl.concat(
             [
                 pl.DataFrame(schema=KNOWN),
-                *(page.join(reading.fingerprints, on="fingerprint", how="semi") for page in pages),
+                *(
+                    page.join(reading.fingerprints, on="fingerprint", how="semi")
+                    for page in pages
+                ),
             ]
         )
         if hits.is_empty():
@@ -261,7 +265,9 @@ class _OneImport:
             touched += Touched.by_loaded(counted, customers)
             new = counted.join(ours, on="fingerprint", how="anti")
             ordered = self._stored_form(new).sort(list(cdr.KEY))
-            for part in ordered.iter_slices(settings.batch_rows * settings.batches_per_commit):
+            for part in ordered.iter_slices(
+                settings.batch_rows * settings.batches_per_commit
+            ):
                 STOP.checkpoint()
                 replaced = superseding.join(part, on="fingerprint", how="semi")
                 batch_no += self.importer.imports.load(
@@ -297,7 +303,7 @@ class _OneImport:
     def complete(
         self, reading: Reading, outcome: Outcome, touched: "Touched", finish: Finish
     ) -> None:
-        """Mark the import complete, its cycles dirty, and store what follows: one commit."""
+        """Mark the import complete and its cycles dirty, with what follows: one commit."""
         if touched.record_count != outcome.loaded:
             message = (
                 f"{self.row.file_name}: {outcome.loaded} records are in the ledger but "
@@ -329,10 +335,12 @@ class Touched:
 
     @classmethod
     def by_loaded(cls, records: pl.DataFrame, customers: pl.DataFrame) -> "Touched":
+        """Find the cycles of records that belong to the import."""
         return cls(cycles_of(records, customers), pl.DataFrame(schema=CYCLES))
 
     @classmethod
     def by_replaced(cls, superseding: pl.DataFrame, customers: pl.DataFrame) -> "Touched":
+        """Find the cycles of stored records that DECISION rows replace."""
         keys = replaced_keys(superseding)
         uncosted = keys.with_columns(pl.lit(0, pl.Int64).alias("cost_micros"))
         return cls(pl.DataFrame(schema=CYCLES), cycles_of(uncosted, customers))

@@ -26,7 +26,7 @@ from transforms.profile import Profile
 
 USUAL_RATIO = 6
 USUAL_RECORD_BYTES = 130
-"""How well CDRs pack and how long they are; only the size of the spool's parts hangs on it."""
+"""How well CDRs pack and how long they are; the spool's parts are sized by it."""
 
 PLACE = ("chunk", "row")
 """Where an accepted record stands in the delivery; kept beside it in the spool."""
@@ -37,7 +37,7 @@ Beat = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Source:
-    """A delivery in storage: its bytes, its name, and the control file that came with it."""
+    """A delivery in storage: its bytes, its name, and its control file's text."""
 
     path: Path
     file_name: str
@@ -70,7 +70,7 @@ class Reading:
     notes: str
 
 
-def read_delivery(  # noqa: PLR0913 - what reading needs, each named once
+def read_delivery(
     source: Source,
     profile: Profile,
     owners: Owners,
@@ -193,14 +193,16 @@ class _Reader:
         )
         if not result.ok:
             message = (
-                f"{self.source.file_name}, {matched.member.name}: {result.message}; nothing "
-                "of it is loaded. Ask the provider for the file again"
+                f"{self.source.file_name}, {matched.member.name}: {result.message}; "
+                "nothing of it is loaded. Ask the provider for the file again"
             )
             raise DeliveryRefused(message)
         if result.kind != "none":
             self.notes.append(result.message)
 
-    def keep(self, matched: Matched, accepted: pl.DataFrame, rejected: pl.DataFrame) -> None:
+    def keep(
+        self, matched: Matched, accepted: pl.DataFrame, rejected: pl.DataFrame
+    ) -> None:
         """Match the records of a chunk to their owners and put them in the spool."""
         chunk = len(self.layouts)
         self.layouts.append(matched.layout.name)

@@ -54,14 +54,14 @@ class Settings(BaseSettings):
     storage: Path = Path("var/storage")
     """Folder that keeps delivered files and temporary work."""
     providers: Path = Path("providers")
-    """Folder with provider profiles of your own (TOML); looked at before the shipped ones."""
+    """Folder with provider profiles of your own (TOML); they go before the shipped ones."""
     lease_seconds: int = Field(120, ge=1)
     """How long a silent worker keeps its work before another takes it over."""
     batch_rows: int = Field(1000, ge=1, le=1_000_000)
     """Records in one LOAD DATA and one ledger row."""
     batches_per_commit: int = Field(50, ge=1)
     """Ledgered batches in one transaction."""
-    chunk_rows: int = Field(100_000, ge=1)
+    chunk_rows: int = Field(50_000, ge=1)
     """Records read, normalised and sorted at a time."""
     limits: Limits = Limits()
 
@@ -88,7 +88,7 @@ def load_settings(**flags: object) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     secrets = Path(os.environ.get("ETL_SECRETS_DIR", "/run/secrets"))
     try:
-        return Settings(_secrets_dir=secrets if secrets.is_dir() else None, **given)  # type: ignore[call-arg, arg-type]  # pydantic-settings takes both at run time only
+        return Settings(_secrets_dir=secrets if secrets.is_dir() else None, **given)  # type: ignore[arg-type]  # pydantic checks the flags itself
     except TOMLDecodeError as exc:
         message = f"{SETTINGS_FILE}: not valid TOML: {exc}"
         raise ConfigError(message) from exc

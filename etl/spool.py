@@ -60,7 +60,7 @@ class Spool:
         if frame.is_empty():
             return
         into = self._kinds.get(kind) or self._begin(kind)
-        # The oldest form has texts of its own for a slice, not the texts of its whole frame.
+        # In the oldest form a slice has only its own texts, not those of its whole frame.
         frame.write_ipc_stream(into.file, compat_level=pl.CompatLevel.oldest())
         into.ends.append(into.file.tell())
         into.count += frame.height
@@ -155,4 +155,3 @@ class SortedSpool:
         merged = pl.concat([keys, borders]).sort([*self._key, "is_record"])
         at = merged.select(pl.arg_where(pl.col("is_record") == 0)).to_series().to_list()
         return [place - borders_before for borders_before, place in enumerate(at)]
-

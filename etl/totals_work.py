@@ -31,7 +31,7 @@ POLL_S = 0.25
 class TotalsWork:
     """Computes totals and stores them."""
 
-    def __init__(  # noqa: PLR0913 - five doors and a duration
+    def __init__(
         self,
         database: Database,
         totals: TotalsStore,
@@ -70,13 +70,16 @@ class TotalsWork:
                 computed, seen, lease, context, BackupTotals(customer_id, start)
             )
 
-    def backup(self, customer_id: int | None, cycle_start: str | None, context: Context) -> Done:
+    def backup(
+        self, customer_id: int | None, cycle_start: str | None, context: Context
+    ) -> Done:
         """Copy current revisions into the backup table where a copy is missing."""
         pairs = self._totals.without_backup()
         if customer_id is not None and cycle_start is not None:
             start = date.fromisoformat(cycle_start)
             pairs = pairs.filter(
-                (pl.col("customer_id") == customer_id) & (pl.col("cycle_start_date") == start)
+                (pl.col("customer_id") == customer_id)
+                & (pl.col("cycle_start_date") == start)
             )
 
         def work(tx: Transaction) -> Done:
@@ -173,7 +176,13 @@ def totals_document(header: dict[str, object], lines: pl.DataFrame) -> dict[str,
     return {
         **{
             name: header[name]
-            for name in ("customer_id", "cycle_start_date", "cycle_end_date", "method", "revision")
+            for name in (
+                "customer_id",
+                "cycle_start_date",
+                "cycle_end_date",
+                "method",
+                "revision",
+            )
         },
         "currency": header["currency"],
         "total_cost": decimal_text(micros),

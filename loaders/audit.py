@@ -51,7 +51,9 @@ def differences(database: Database) -> list[Difference]:
 def _compare(check: str, subject: str, row: Row) -> list[Difference]:
     where = f"{subject} {row['subject']}"
     return [
-        Difference(check, f"{where}, {unit}", int(row[f"expected_{key}"]), int(row[f"found_{key}"]))
+        Difference(
+            check, f"{where}, {unit}", int(row[f"expected_{key}"]), int(row[f"found_{key}"])
+        )
         for key, unit in (("count", "records"), ("micros", "cost in micros"))
         if int(row[f"expected_{key}"]) != int(row[f"found_{key}"])
     ]

@@ -236,8 +236,8 @@ class ImportStore:
         )
         if held != 1:
             message = (
-                f"import {claim.import_id} was taken over or unlocked while this run worked "
-                "on it; nothing more is written. Run the import again to resume it."
+                f"import {claim.import_id} was taken over or unlocked while this run "
+                "worked on it; nothing more is written. Run the import again to resume it."
             )
             raise FenceLost(message)
         self._leases.require(tx, claim.provider_lease, claim.lease_s)

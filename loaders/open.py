@@ -3,6 +3,7 @@
 Effects: makes the folder of a SQLite file, and a private work folder for MySQL.
 """
 
+from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -13,6 +14,20 @@ from transforms.errors import ConfigError
 
 SQLITE = ("sqlite", "sqlite+pysqlite")
 MYSQL = ("mysql", "mariadb", "mysql+mysqlconnector", "mariadb+mysqlconnector")
+
+
+def prepare_driver(url: str) -> None:
+    """Load the driver a URL needs, before anything else of weight is loaded.
+
+    MySQL's C extension cannot be loaded once pyarrow is ("cannot allocate memory in static
+    TLS block"); after it, pyarrow loads as ever. A process that may open MySQL calls this
+    first.
+
+    Raises:
+        ConfigError: When the URL is not one of ours.
+    """
+    if _parsed(url).drivername in MYSQL:
+        import_module("loaders.mysql")
 
 
 def open_database(url: str, *, temp_dir: Path | None = None) -> Database:

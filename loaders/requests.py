@@ -50,7 +50,9 @@ class DeliveryRequests:
             tx.execute("feed/move_request", **values)
 
 
-def _find(tx: Transaction, provider: str, account: str, period: str) -> RequestedDelivery | None:
+def _find(
+    tx: Transaction, provider: str, account: str, period: str
+) -> RequestedDelivery | None:
     row = tx.row("feed/request", provider=provider, account=account, period=period)
     if row is None:
         return None

@@ -52,7 +52,7 @@ class DeliveryRefused(BillingError):  # noqa: N818 - the field's word for it
     exit_code = 1
 
 
-class BadArchive(DeliveryRefused):  # noqa: N818 - named after zipfile's own
+class BadArchive(DeliveryRefused):
     """An archive is damaged, hostile or of a kind we do not open."""
 
 
@@ -87,8 +87,8 @@ class StoreUnavailable(StoreError):  # noqa: N818 - a state, not a mistake
     """The database cannot be reached or lost the connection; worth trying again."""
 
 
-class StoreBusy(StoreUnavailable):  # noqa: N818 - a state, not a mistake
-    """Another transaction was in the way (deadlock, lock wait, busy); run this one again."""
+class StoreBusy(StoreUnavailable):
+    """Another transaction was in the way (deadlock, lock wait); run this one again."""
 
 
 class FenceLost(StoreError):  # noqa: N818 - a state, not a mistake

@@ -1,7 +1,8 @@
 """Records whose key was met before: in the same delivery, or in the database.
 
-Pure. What is stored already is our own, a duplicate, a conflict or replaced. A key alone cannot tell a duplicate from a conflict; the content can. Whose the
-record is does not count as content: a number may have changed hands since.
+Pure. What is stored already is our own, a duplicate, a conflict, or replaced. A key alone
+cannot tell a duplicate from a conflict; the content can. Whose the record is does not
+count as content: a number may have changed hands since.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class Decided:
     """SET_ASIDE and ``raw``."""
 
 
-def decide(chunk: pl.DataFrame, stored: pl.DataFrame, profile: Profile, import_id: int) -> Decided:
+def decide(
+    chunk: pl.DataFrame, stored: pl.DataFrame, profile: Profile, import_id: int
+) -> Decided:
     """Compare the records of a chunk with the stored records of the same keys.
 
     Args:
@@ -59,12 +62,16 @@ def decide(chunk: pl.DataFrame, stored: pl.DataFrame, profile: Profile, import_i
         profile: Says for each layout whether a conflict is quarantined or supersedes.
         import_id: The import being loaded; what it stored itself is ``ours``.
     """
-    met = stored.rename({name: f"stored_{name}" for name in stored.columns if name != "fingerprint"})
+    met = stored.rename(
+        {name: f"stored_{name}" for name in stored.columns if name != "fingerprint"}
+    )
     pairs = chunk.join(met, on="fingerprint", how="inner", maintain_order="left")
     is_equal = pl.all_horizontal(
         pl.col(name).eq_missing(pl.col(f"stored_{name}")) for name in cdr.CONTENT
     )
-    superseding = [one.name for one in profile.layouts if one.dedupe.conflict == "supersede"]
+    superseding = [
+        one.name for one in profile.layouts if one.dedupe.conflict == "supersede"
+    ]
     fate = (
         pl.when(pl.col("stored_import_id") == import_id)
         .then(pl.lit("ours"))

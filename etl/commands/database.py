@@ -39,7 +39,8 @@ def _storage_faults(app: App) -> list[str]:
     if free >= FREE_BYTES_NEEDED:
         return []
     return [
-        f"storage {folder}: {free // 1024**2} MB free, {FREE_BYTES_NEEDED // 1024**2} MB needed; "
+        f"storage {folder}: {free // 1024**2} MB free, "
+        f"{FREE_BYTES_NEEDED // 1024**2} MB needed; "
         "free some space or set ETL_STORAGE to a larger disk"
     ]
 

@@ -1,4 +1,4 @@
-"""``import``, ``rejects:list`` and ``rejects:replay``: files by hand, and what was set aside."""
+"""``import`` and ``rejects:*``: files by hand, and the records that were set aside."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +18,15 @@ from transforms.errors import BillingError, ConfigError
 from transforms.money import decimal_text
 from transforms.profile import Profile
 
-COUNTS = ("records", "loaded", "duplicates", "conflicts", "rejected", "suspended", "ignored")
+COUNTS = (
+    "records",
+    "loaded",
+    "duplicates",
+    "conflicts",
+    "rejected",
+    "suspended",
+    "ignored",
+)
 
 
 @click.command("import")

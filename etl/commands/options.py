@@ -11,6 +11,7 @@ import click
 from etl.app import App
 from etl.logs import set_up_logs
 from etl.settings import load_settings
+from loaders.open import prepare_driver
 
 P = ParamSpec("P")
 
@@ -100,6 +101,7 @@ def with_app(command: Callable[Concatenate[App, Voice, P], int]) -> Callable[P, 
         settings = load_settings(
             database_url=kwargs.pop("database_url"), storage=kwargs.pop("storage")
         )
+        prepare_driver(settings.database_url)
         set_up_logs(verbose if isinstance(verbose, int) else 0)
         with App(settings) as app:
             return command(app, Voice(is_json), *args, **kwargs)

@@ -1,4 +1,4 @@
-"""``provider:check`` and ``provider:list``: what a file would become, without a database."""
+"""``provider:*``: the profiles there are, and what a file would become under one."""
 
 from pathlib import Path
 

@@ -86,7 +86,7 @@ def worker(app: App, voice: Voice, *, drain: bool) -> int:
 
 @click.command("chains")
 @with_app
-def chains(app: App, voice: Voice) -> int:  # noqa: ARG001 - every command has an app
+def chains(app: App, voice: Voice) -> int:
     """Show which command follows which."""
     for name, followers in CHAINS.items():
         voice.say(f"{name} -> {', '.join(followers) or 'end'}")

@@ -36,7 +36,9 @@ def request(app: App, voice: Voice, account: str | None, period: str | None) -> 
     command, or ``etl worker``, goes on from there.
     """
     chosen_account, chosen_period = _delivery(app, account, period)
-    return _report(voice, bus_of(app).run(RequestDelivery(chosen_account, chosen_period), app.stop))
+    return _report(
+        voice, bus_of(app).run(RequestDelivery(chosen_account, chosen_period), app.stop)
+    )
 
 
 @click.command("routit:download")
@@ -46,7 +48,9 @@ def request(app: App, voice: Voice, account: str | None, period: str | None) -> 
 def download(app: App, voice: Voice, account: str | None, period: str | None) -> int:
     """Download a delivery that was asked for, then import and total it."""
     chosen_account, chosen_period = _delivery(app, account, period)
-    return _report(voice, bus_of(app).run(DownloadDelivery(chosen_account, chosen_period), app.stop))
+    return _report(
+        voice, bus_of(app).run(DownloadDelivery(chosen_account, chosen_period), app.stop)
+    )
 
 
 @click.command("routit:import")

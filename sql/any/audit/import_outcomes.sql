@@ -5,7 +5,12 @@
 SELECT
     q.id AS subject,
     q.records AS expected_count,
-    q.loaded + q.duplicates + q.conflicts + q.rejected + q.suspended + q.ignored AS found_count,
+    q.loaded
+    + q.duplicates
+    + q.conflicts
+    + q.rejected
+    + q.suspended
+    + q.ignored AS found_count,
     0 AS expected_micros,
     0 AS found_micros
 FROM import_queue AS q

@@ -2,21 +2,23 @@
 -- reads:  import_queue, suspended_record
 -- params: none
 -- yields: subject, expected_count, found_count, expected_micros, found_micros (only where they differ)
+WITH r AS (
+    SELECT
+        import_id,
+        count(*) AS record_count
+    FROM suspended_record
+    GROUP BY import_id
+)
+
 SELECT
     q.id AS subject,
     q.suspended AS expected_count,
-    COALESCE(r.record_count, 0) AS found_count,
+    coalesce(r.record_count, 0) AS found_count,
     0 AS expected_micros,
     0 AS found_micros
 FROM import_queue AS q
-LEFT JOIN (
-    SELECT
-        import_id,
-        COUNT(*) AS record_count
-    FROM suspended_record
-    GROUP BY import_id
-) AS r ON q.id = r.import_id
+LEFT JOIN r ON q.id = r.import_id
 WHERE
     q.complete = 1
-    AND q.suspended <> COALESCE(r.record_count, 0)
+    AND q.suspended <> coalesce(r.record_count, 0)
 ORDER BY q.id;

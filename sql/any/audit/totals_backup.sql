@@ -5,10 +5,10 @@
 SELECT
     t.id AS subject,
     t.revision AS expected_count,
-    COUNT(b.id) AS found_count,
+    count(b.id) AS found_count,
     t.total_cost_micros AS expected_micros,
-    COALESCE(
-        SUM(CASE WHEN b.revision = t.revision THEN b.total_cost_micros ELSE 0 END), 0
+    coalesce(
+        sum(CASE WHEN b.revision = t.revision THEN b.total_cost_micros ELSE 0 END), 0
     ) AS found_micros
 FROM total_usage_new_table AS t
 LEFT JOIN total_usage_new_backup_table AS b
@@ -17,7 +17,9 @@ LEFT JOIN total_usage_new_backup_table AS b
         AND t.cycle_start_date = b.cycle_start_date
 GROUP BY t.id, t.revision, t.total_cost_micros
 HAVING
-    t.revision <> COUNT(b.id)
+    t.revision <> count(b.id)
     OR t.total_cost_micros
-    <> COALESCE(SUM(CASE WHEN b.revision = t.revision THEN b.total_cost_micros ELSE 0 END), 0)
+    <> coalesce(
+        sum(CASE WHEN b.revision = t.revision THEN b.total_cost_micros ELSE 0 END), 0
+    )
 ORDER BY t.id;

@@ -4,9 +4,9 @@
 -- yields: subject, expected_count, found_count, expected_micros, found_micros (only where they differ)
 SELECT
     c.customer_id AS subject,
-    SUM(c.record_count) AS expected_count,
+    sum(c.record_count) AS expected_count,
     0 AS found_count,
-    SUM(c.cost_micros) AS expected_micros,
+    sum(c.cost_micros) AS expected_micros,
     0 AS found_micros
 FROM import_cycle AS c
 INNER JOIN import_queue AS q ON c.import_id = q.id

@@ -12,27 +12,28 @@ FROM (
     SELECT
         t.id AS subject,
         t.cdr_count AS expected_count,
-        COUNT(r.customer_id) AS found_count,
+        count(r.customer_id) AS found_count,
         t.provider_cost_micros AS expected_micros,
-        COALESCE(SUM(r.cost_micros), 0) AS found_micros
+        coalesce(sum(r.cost_micros), 0) AS found_micros
     FROM total_usage_new_table AS t
     LEFT JOIN call_detail_record AS r
         ON
             t.customer_id = r.customer_id
-            AND r.call_date >= t.cycle_start_date
-            AND r.call_date < t.cycle_end_date
+            AND t.cycle_start_date <= r.call_date
+            AND t.cycle_end_date > r.call_date
             AND r.import_id IN (
                 SELECT q.id
                 FROM import_queue AS q
                 WHERE q.complete = 1
             )
-    WHERE NOT EXISTS (
-        SELECT 1
-        FROM dirty_cycle AS d
-        WHERE
-            d.customer_id = t.customer_id
-            AND d.cycle_start_date = t.cycle_start_date
-    )
+    WHERE
+        NOT EXISTS (
+            SELECT 1
+            FROM dirty_cycle AS d
+            WHERE
+                d.customer_id = t.customer_id
+                AND d.cycle_start_date = t.cycle_start_date
+        )
     GROUP BY t.id, t.cdr_count, t.provider_cost_micros
 ) AS s
 WHERE

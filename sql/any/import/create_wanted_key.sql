@@ -2,7 +2,7 @@
 -- writes: wanted_key
 -- params: none
 CREATE TEMPORARY TABLE IF NOT EXISTS wanted_key (
-    customer_id BIGINT NOT NULL,
-    call_date DATETIME NOT NULL,
-    fingerprint BIGINT NOT NULL
+    customer_id bigint NOT NULL,
+    call_date datetime NOT NULL,
+    fingerprint bigint NOT NULL
 );

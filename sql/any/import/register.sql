@@ -7,6 +7,14 @@ INSERT INTO import_queue (
     profile_version, profile_sha256, control_text
 )
 VALUES (
-    :type, :provider, 'waiting', :file_name, :sha256, :size_bytes, :account, :period, :sequence,
+    :type,
+    :provider,
+    'waiting',
+    :file_name,
+    :sha256,
+    :size_bytes,
+    :account,
+    :period,
+    :sequence,
     :profile_version, :profile_sha256, :control_text
 );

@@ -9,7 +9,7 @@ SET
     fence = fence + 1,
     attempts = attempts + 1,
     lease_until = CURRENT_TIMESTAMP(6) + INTERVAL :lease_s SECOND,
-    started_at = COALESCE(started_at, CURRENT_TIMESTAMP(6)),
+    started_at = coalesce(started_at, CURRENT_TIMESTAMP(6)),
     updated_at = CURRENT_TIMESTAMP(6)
 WHERE
     id = :import_id

@@ -9,7 +9,7 @@ SET
     fence = fence + 1,
     attempts = attempts + 1,
     lease_until = strftime('%Y-%m-%d %H:%M:%f', 'now', '+' || :lease_s || ' seconds'),
-    started_at = COALESCE(started_at, strftime('%Y-%m-%d %H:%M:%f', 'now')),
+    started_at = coalesce(started_at, strftime('%Y-%m-%d %H:%M:%f', 'now')),
     updated_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
 WHERE
     id = :import_id
