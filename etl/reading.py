@@ -265,10 +265,12 @@ class _Reader:
         again = repeated(self.fingerprints)
         if again.is_empty():
             return pl.DataFrame(schema=FATE)
+        is_repeated = pl.col("fingerprint").is_in(again.implode())
         spooled = chain(self.owned.frames(), self.spool.frames("suspended"))
-        found = [
-            frame.filter(pl.col("fingerprint").is_in(again.implode())) for frame in spooled
-        ]
+        # Through the spool, because a filtered frame keeps the texts of all its rows.
+        for frame in spooled:
+            self.spool.write("candidates", frame.filter(is_repeated))
+        found = list(self.spool.frames("candidates"))
         rows = with_fallback(pl.concat(found, how="diagonal"))
         fates = pl.concat(
             [
