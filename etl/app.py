@@ -27,6 +27,7 @@ from loaders.open import open_database
 from loaders.provider_invoices import ProviderInvoiceStore
 from loaders.reference import ReferenceStore
 from loaders.requests import DeliveryRequests
+from loaders.sync import SyncStore
 from loaders.totals import TotalsStore
 from transforms.errors import ConfigError
 from transforms.reference import SyncProfile
@@ -103,6 +104,11 @@ class App:
     def requests(self) -> DeliveryRequests:
         """Deliveries that providers prepare for us."""
         return DeliveryRequests(self.database)
+
+    @cached_property
+    def syncs(self) -> SyncStore:
+        """The schedule of feeds, and its tasks."""
+        return SyncStore(self.database)
 
     @cached_property
     def provider_invoices(self) -> ProviderInvoiceStore:

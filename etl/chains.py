@@ -10,12 +10,57 @@ from typing import ClassVar
 
 
 @dataclass(frozen=True)
+class SyncProvider:
+    """Send a feed that is due to the handler of its transport."""
+
+    name: ClassVar[str] = "sync:provider"
+    task: int
+    """The row of ``sync_task`` this is for."""
+    provider: str
+    as_of: str
+    """The moment the feed was due, ISO 8601 with its offset."""
+
+    @property
+    def work_key(self) -> str:
+        """One sync of a provider at a time."""
+        return self.provider
+
+
+@dataclass(frozen=True)
+class CollectFolder:
+    """Take the whole files out of a provider's drop folder."""
+
+    name: ClassVar[str] = "folder:collect"
+    provider: str
+
+    @property
+    def work_key(self) -> str:
+        """One look into a provider's folder at a time."""
+        return self.provider
+
+
+@dataclass(frozen=True)
+class CollectSftp:
+    """Bring the new files of a provider's SFTP folder."""
+
+    name: ClassVar[str] = "sftp:collect"
+    provider: str
+
+    @property
+    def work_key(self) -> str:
+        """One visit to a provider's server at a time."""
+        return self.provider
+
+
+@dataclass(frozen=True)
 class RequestDelivery:
     """Ask RoutIT for an account's CDRs of a period (YYYYMM) and wait until it is ready."""
 
     name: ClassVar[str] = "routit:request"
     account: str
     period: str
+    again: bool = False
+    """Ask anew for a period that was downloaded before."""
 
     @property
     def work_key(self) -> str:
@@ -55,6 +100,32 @@ class InvoiceImport:
     """Work out what the provider charges for an import, by customer."""
 
     name: ClassVar[str] = "routit:invoice"
+    import_id: int
+
+    @property
+    def work_key(self) -> str:
+        """One provider invoice for an import."""
+        return str(self.import_id)
+
+
+@dataclass(frozen=True)
+class ImportCollected:
+    """Load a delivery that came through a folder."""
+
+    name: ClassVar[str] = "delivery:import"
+    import_id: int
+
+    @property
+    def work_key(self) -> str:
+        """One import of a delivery."""
+        return str(self.import_id)
+
+
+@dataclass(frozen=True)
+class InvoiceCollected:
+    """Work out what the provider charges for such a delivery, by customer."""
+
+    name: ClassVar[str] = "delivery:invoice"
     import_id: int
 
     @property
@@ -104,12 +175,37 @@ class BackupTotals:
         return "all" if self.customer is None else f"{self.customer} {self.cycle_start}"
 
 
+ROUTIT = "routit"
+"""The provider whose steps have names of their own."""
+
+IMPORTS = (ImportDelivery.name, ImportCollected.name)
+"""Commands that load a delivery; their work key is the import's id."""
+
+
+def import_command(provider: str, import_id: int) -> ImportDelivery | ImportCollected:
+    """Return the command that loads a registered delivery of a provider."""
+    if provider == ROUTIT:
+        return ImportDelivery(import_id)
+    return ImportCollected(import_id)
+
+
 CHAINS: dict[str, tuple[str, ...]] = {
-    RequestDelivery.name: (DownloadDelivery.name,),
+    SyncProvider.name: (
+        CollectFolder.name,
+        CollectSftp.name,
+        RequestDelivery.name,
+        *IMPORTS,
+    ),
+    CollectFolder.name: IMPORTS,
+    CollectSftp.name: IMPORTS,
+    RequestDelivery.name: (DownloadDelivery.name, ImportDelivery.name),
     DownloadDelivery.name: (ImportDelivery.name,),
     ImportDelivery.name: (InvoiceImport.name,),
     InvoiceImport.name: (DispatchTotals.name,),
-    DispatchTotals.name: (BackupTotals.name,),
+    ImportCollected.name: (InvoiceCollected.name,),
+    InvoiceCollected.name: (DispatchTotals.name,),
+    # Again, when a cycle changed after this run had looked.
+    DispatchTotals.name: (BackupTotals.name, DispatchTotals.name),
     NewTotals.name: (BackupTotals.name,),
     BackupTotals.name: (),
 }

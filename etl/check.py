@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from etl.extract.archive import Matched, match_layouts, open_delivery
-from etl.reading import Source, lexed_member, sidecar_of, sidecar_text
+from etl.reading import Source, lexed_member, require_name, sidecar_of, sidecar_text
 from transforms.cdr import REJECTED
 from transforms.control import ControlResult, Tally, lost, reconcile
 from transforms.dedupe import keys_of, repeated, settle
@@ -51,6 +51,7 @@ def check_delivery(path: Path, profile: Profile) -> list[Document]:
         ConfigError: When there is no such file.
     """
     found: dict[str, _Found] = {}
+    require_name(profile, path.name)
     source = Source(path, path.name, _sha256(path), sidecar_text(path, profile))
     with open_delivery(path, profile.source) as delivery:
         for matched in match_layouts(delivery.members, profile.layouts):
@@ -76,7 +77,7 @@ def _read_member(source: Source, matched: Matched, profile: Profile, into: _Foun
     name = delivery_name(profile.source, source.file_name)
     normaliser = Normaliser(profile, matched.layout, name)
     tally, hashed = Tally(), hashlib.sha256()
-    for lexed in lexed_member(matched, hashed):
+    for lexed in lexed_member(source, matched, hashed):
         read = normaliser.read(lexed.rows)
         into.accepted.append(read.accepted)
         into.rejected.append(pl.concat([lexed.rejected, read.rejected]).sort("line_no"))

@@ -6,14 +6,103 @@ at the moment they are needed. Values never enter a message.
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from etl.extract.credentials import BasicCredentials, Credentials, OAuth2ClientCredentials
+from etl.extract.folder import DropFolder
 from etl.extract.https import HttpLimits, HttpsSource
 from etl.extract.routit import RoutitClient
 from etl.settings import Limits
 from transforms.errors import ConfigError
 from transforms.profile import Profile
 from transforms.reference import SyncProfile
+
+if TYPE_CHECKING:
+    from etl.extract.sftp import SftpFolder
+
+SSH_PORT = 22
+
+
+def drop_folder(feed: SyncProfile, profile: Profile) -> DropFolder:
+    """Make the drop folder of a feed.
+
+    Raises:
+        ConfigError: When the feed has another transport.
+    """
+    _require_transport(feed, "folder")
+    folder = Path(feed.settings.folder)
+    return DropFolder(
+        feed.provider, folder, profile.source.file_glob, control_suffix(profile)
+    )
+
+
+def sftp_folder(feed: SyncProfile, profile: Profile, limits: Limits) -> "SftpFolder":
+    """Make the SFTP folder of a feed.
+
+    Raises:
+        ConfigError: When the feed has another transport, the extra is not installed, or
+            a setting that a login needs is missing.
+    """
+    _require_transport(feed, "sftp")
+    try:
+        from etl.extract import sftp
+    except ImportError as exc:
+        message = (
+            f"sync profile {feed.provider}: transport sftp needs an extra; run: "
+            "pip install 'cdr-etl[sftp]'"
+        )
+        raise ConfigError(message) from exc
+    settings = feed.settings
+    url = urlsplit(settings.url)
+    user = unquote(url.username or "") or settings.client_id
+    if user.startswith(("env:", "file:")):
+        user = _secret(feed.provider, "client_id", user)
+    needed = {
+        "client_id": user,
+        "secret": settings.secret,
+        "known_hosts": settings.known_hosts,
+    }
+    if missing := [f"settings.{key}" for key, value in needed.items() if not value]:
+        message = f"sync profile {feed.provider}: {', '.join(missing)} missing for sftp"
+        raise ConfigError(message)
+    place = sftp.SftpPlace(
+        provider=feed.provider,
+        host=url.hostname or "",
+        port=url.port or SSH_PORT,
+        user=user,
+        secret=_secret(feed.provider, "secret", settings.secret),
+        folder=unquote(url.path).rstrip("/") or "/",
+        known_hosts=Path(settings.known_hosts),
+    )
+    return sftp.SftpFolder(
+        place,
+        sftp.SftpLimits(limits.download_seconds, limits.download_mb * 1_000_000),
+        profile.source.file_glob,
+        control_suffix(profile),
+    )
+
+
+def control_suffix(profile: Profile) -> str:
+    """What the name of a delivery's control file ends in; empty when it brings none."""
+    if profile.source.kind == "zip":
+        return ""  # control files are inside
+    suffixes = (
+        layout.control.suffix
+        for layout in profile.layouts
+        if layout.control.kind == "sidecar"
+    )
+    return next(suffixes, "")
+
+
+def _require_transport(feed: SyncProfile, needed: str) -> None:
+    transport = feed.settings.transport
+    if transport != needed:
+        message = (
+            f"sync profile {feed.provider}: settings.transport is {transport!r}, but this "
+            f"step needs {needed!r}"
+        )
+        raise ConfigError(message)
 
 
 def routit_client(feed: SyncProfile, profile: Profile, limits: Limits) -> RoutitClient:
@@ -23,12 +112,7 @@ def routit_client(feed: SyncProfile, profile: Profile, limits: Limits) -> Routit
         ConfigError: When the feed has no https transport, the profile no ``[source.poll]``,
             or a credential reference leads nowhere.
     """
-    if feed.settings.transport != "https":
-        message = (
-            f"sync profile {feed.provider}: settings.transport is "
-            f"{feed.settings.transport!r}, but asking for deliveries needs 'https'"
-        )
-        raise ConfigError(message)
+    _require_transport(feed, "https")
     if profile.source.poll is None:
         message = f"profile {profile.id}: [source.poll] is missing; it says how to ask"
         raise ConfigError(message)

@@ -1,35 +1,55 @@
 """The import of one delivery: the story first, its steps below.
 
 Effects: storage, work folder and database, all through what it is given. Read
-``Importer.import_stored`` first. A kill at any point is mended by running it again:
-reading is a pure function of the stored bytes, and every commit carries its ledger row.
+``Importer.import_stored`` first, then ``_OneImport.run``. A kill at any point is mended by
+running it again: the delivery is read once more, what is stored of it already is told by
+its place (member and line), and every commit carries its ledger row and its fence.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
 
+from etl.failpoints import failpoint
 from etl.profiles import load_profile
-from etl.reading import Reading, Source, read_delivery
+from etl.reading import Reading, Source, TooManyRejects, extremes, read_delivery
 from etl.settings import Settings
 from etl.spool import Spool
 from etl.stopping import STOP
 from etl.storage import Storage
 from loaders.database import Database, Transaction
-from loaders.imports import KNOWN, STORED, WAITING, Claim, ImportRow, ImportStore, SetAside
+from loaders.imports import (
+    KNOWN,
+    STORED,
+    WAITING,
+    Claim,
+    ImportRow,
+    ImportStore,
+    Ledger,
+    SetAside,
+)
 from loaders.leases import Lease
 from loaders.reference import ReferenceStore
 from loaders.totals import TotalsStore
 from transforms import cdr
-from transforms.errors import BillingError, DeliveryRefused, Stopped, StoreError
+from transforms.errors import (
+    BillingError,
+    ConfigError,
+    DeliveryRefused,
+    MoneyError,
+    Stopped,
+    StoreError,
+)
 from transforms.match import CYCLES, Owners, cycles_of
 from transforms.met_before import (
     DECISION,
+    Earlier,
     decide,
     going_on,
+    is_among,
     repeats_aside,
     replaced_keys,
 )
@@ -40,7 +60,15 @@ from transforms.profile import Profile
 Finish = Callable[[Transaction, ImportRow], None]
 """What the caller wants stored in the transaction that completes the import."""
 
-NO_KEYS = pl.DataFrame(schema=cdr.KEY)
+WAIT_FOR_A_PERSON = ("held",)
+"""Statuses that only an operator's release ends."""
+
+MOST_REJECTS_KEPT = 10_000
+"""How many faulty records of a refused delivery are kept to look at."""
+
+
+def nothing_follows(_tx: Transaction, _row: ImportRow) -> None:
+    """Let nothing be stored beside the completion of an import."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,8 @@ class Importer:
     latest_utc: datetime
     """Records later than a day after this are rejected; the command line's clock."""
     progress: Callable[[int], None] = field(default=lambda _count: None)
+    accepts_rejects: bool = False
+    """Whether a person accepted the delivery with its many faulty records."""
 
     def import_stored(self, row: ImportRow, profile: Profile, finish: Finish) -> ImportRow:
         """Import a registered delivery, or finish what an earlier run began.
@@ -64,48 +94,65 @@ class Importer:
         Args:
             row: The import as registered.
             profile: How to read it.
-            finish: Called inside the completing transaction, last.
+            finish: Called inside the completing transaction, last; not when the import
+                is complete already.
 
         Returns:
-            The import as it ended: ``done`` or ``refused``.
+            The import as it ended: ``done``, ``refused``, or ``held`` as it was.
 
         Raises:
             LeaseHeld: When a live run works on it, or on another of this provider.
             BillingError: When the world failed; run it again to go on.
         """
-        if row.is_complete:
+        if row.is_complete or row.status in WAIT_FOR_A_PERSON:
             return row
         lease = self.imports.take_provider(row.provider, self.owner)
         try:
-            claim = self.imports.claim(row, lease)
-            for other in self.imports.half_loaded(claim):
-                self._finish_first(other, lease)
-            self._attempt(claim, row, profile, finish)
+            self.finish_half_loaded(row.provider, lease, but_id=row.id)
+            row = self._again(row.id)
+            if not row.is_complete:
+                self._attempt(row, profile, lease, finish)
         finally:
-            self.imports.free_provider(lease)
+            self._give_back(lease)
         return self._again(row.id)
 
-    def _finish_first(self, import_id: int, lease: Lease) -> None:
-        """Finish an import of this provider that stopped with records stored.
+    def finish_half_loaded(self, provider: str, lease: Lease, *, but_id: int = 0) -> None:
+        """Finish the imports of a provider that stopped with records stored, but one.
 
-        What it holds and what it would still load must be settled before another
-        delivery is compared with it.
+        What such an import holds, and what it would still load, must be settled before
+        other records are compared with it.
+
+        Raises:
+            StoreError: Naming the import that cannot be finished.
         """
-        row = self._again(import_id)
-        profile = load_profile(row.provider, folders=[self.settings.providers])
-        claim = self.imports.claim(row, lease)
-        self._attempt(claim, row, profile, lambda _tx, _row: None)
+        for import_id in self.imports.half_loaded(provider, but_id):
+            row = self._again(import_id)
+            profile = load_profile(provider, folders=[self.settings.providers])
+            self._attempt(row, profile, lease, nothing_follows)
+
+    def _give_back(self, lease: Lease) -> None:
+        try:
+            self.imports.free_provider(lease)
+        except BillingError:
+            # The lease ends by itself; what led here is the error to tell.
+            return
 
     def _attempt(
-        self, claim: Claim, row: ImportRow, profile: Profile, finish: Finish
+        self, row: ImportRow, profile: Profile, lease: Lease, finish: Finish
     ) -> None:
+        failpoint("import_before_claim")
+        claim = self.imports.claim(row, lease)
         try:
+            failpoint("import_after_claim")
+            ledger = self.imports.ledger(claim)
+            self._require_profile(claim, row, profile, ledger)
             with (
                 STOP.stoppable(),
                 self.storage.workspace(f"import-{row.id}") as folder,
                 Spool(folder) as spool,
             ):
-                _OneImport(self, claim, row, profile, spool, time.monotonic()).run(finish)
+                one = _OneImport(self, claim, row, profile, spool, ledger, time.monotonic())
+                one.run(finish)
         except DeliveryRefused as exc:
             self._refuse(claim, row, exc)
         except (Stopped, KeyboardInterrupt) as exc:
@@ -119,6 +166,21 @@ class Importer:
             self._hand_back(claim, "failed", f"a fault of ours: {type(exc).__name__}")
             raise
 
+    def _require_profile(
+        self, claim: Claim, row: ImportRow, profile: Profile, ledger: Ledger
+    ) -> None:
+        """Let one profile read a whole delivery, however often it is interrupted."""
+        if row.profile_sha256 == profile.sha256:
+            return
+        if ledger.record_count:
+            message = (
+                f"import {row.id} of {row.file_name}: {ledger.record_count} of its records "
+                f"were read by another state of profile {profile.id}; put that profile "
+                "back and run it again, or take the import back"
+            )
+            raise ConfigError(message)
+        self.imports.read_by(claim, profile.version, profile.sha256)
+
     def _refuse(self, claim: Claim, row: ImportRow, why: DeliveryRefused) -> None:
         stored = self.imports.ledger(claim).record_count
         if stored:
@@ -129,7 +191,10 @@ class Importer:
             )
             self.imports.stop(claim, "failed", message, Outcome())
             raise StoreError(message) from why
-        self.imports.stop(claim, "refused", str(why), Outcome())
+        counts = Outcome()
+        if isinstance(why, TooManyRejects):
+            counts = Outcome(records=why.records, rejected=why.rejected)
+        self.imports.stop(claim, "refused", str(why), counts)
 
     def _hand_back(self, claim: Claim, status: str, message: str) -> None:
         try:
@@ -146,6 +211,61 @@ class Importer:
         return row
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """The spooled records of one kind as rows of their table."""
+
+    spool: Spool
+    kind: str
+    import_id: int
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Read them from the start, each time anew."""
+        import_id = pl.lit(self.import_id, pl.Int64).alias("import_id")
+        return (frame.with_columns(import_id) for frame in self.spool.frames(self.kind))
+
+
+@dataclass(frozen=True)
+class _Few:
+    """The first rows of some frames."""
+
+    frames: Iterable[pl.DataFrame]
+    most: int
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Read them from the start, each time anew."""
+        left = self.most
+        for frame in self.frames:
+            if left > 0:
+                yield frame.head(left)
+            left -= frame.height
+
+
+@dataclass(frozen=True)
+class Met:
+    """The stored keys that a delivery has too."""
+
+    known: pl.DataFrame
+    """KNOWN."""
+    later_imports: frozenset[int]
+    """Those of the imports whose deliveries come after this one by their names."""
+
+    def keys_of(self, records: pl.DataFrame) -> pl.DataFrame:
+        """Return the stored keys (KEY) that some records meet."""
+        met = self.known.join(records, on="fingerprint", how="semi")
+        return met.select(list(cdr.KEY))
+
+
+def later_imports(
+    imports: ImportStore, row: ImportRow, import_ids: pl.Series
+) -> frozenset[int]:
+    """Return those of some imports whose deliveries come after that of ``row``."""
+    others = (imports.find(int(each)) for each in import_ids.unique().sort())
+    return frozenset(
+        other.id for other in others if other and row.order.is_before(other.order)
+    )
+
+
 @dataclass
 class _OneImport:
     """One attempt at one delivery, step by step."""
@@ -155,121 +275,195 @@ class _OneImport:
     row: ImportRow
     profile: Profile
     spool: Spool
+    ledger: Ledger
     started: float
+    call_dates: list[datetime] = field(default_factory=list)
+    """Earliest and latest wall clock of what is stored, earlier attempts included."""
 
     def run(self, finish: Finish) -> None:
         customers = self.importer.reference.customers()
         owners = Owners.build(customers, self.importer.reference.subscriptions())
 
         reading = self.read(owners)
-        self.settle_repeats(reading)
-        decisions = self.compare_with_stored(reading)
-        self.importer.imports.set_aside(self.claim, self.kept_aside())
-        cycles = self.load(reading, decisions, customers)
+        earlier, touched = self.stored_earlier(reading, customers)
+        met = self.meet_stored(reading)
+        self.settle_repeats(earlier)
+        rejected = self.settle_rejects(earlier)
+        self.settle_suspended(reading, earlier, met)
+        decisions = self.settle_owned(reading, earlier, met)
+        self.keep_aside()
+        touched += self.load(reading, earlier, decisions, customers)
 
-        outcome = self.outcome(reading).conserved(self.row.file_name)
-        self.complete(reading, outcome, cycles, finish)
+        outcome = self.outcome(reading, rejected).conserved(self.row.file_name)
+        self.complete(reading, outcome, touched, finish)
 
     def read(self, owners: Owners) -> Reading:
-        return read_delivery(
-            Source(
-                self.importer.storage.path(self.row.sha256),
-                self.row.file_name,
-                self.row.sha256,
-                self.row.control_text,
-            ),
-            self.profile,
-            owners,
-            self.spool,
-            chunk_rows=self.importer.settings.chunk_rows,
-            latest_utc=self.importer.latest_utc,
-            beat=self.beat,
-        )
+        try:
+            return read_delivery(
+                Source(
+                    self.importer.storage.path(self.row.sha256),
+                    self.row.file_name,
+                    self.row.sha256,
+                    self.row.control_text,
+                ),
+                self.profile,
+                owners,
+                self.spool,
+                chunk_rows=self.importer.settings.chunk_rows,
+                latest_utc=self.importer.latest_utc,
+                beat=self.beat,
+                # What has records stored was accepted before.
+                accepts_rejects=self.importer.accepts_rejects or self.is_resumed,
+            )
+        except TooManyRejects:
+            few = _Few(self.kept("rejected"), MOST_REJECTS_KEPT)
+            self.importer.imports.set_aside(self.claim, SetAside(rejected=few))
+            raise
 
-    def beat(self, records: int) -> None:
+    @property
+    def is_resumed(self) -> bool:
+        return self.ledger.record_count > 0
+
+    def beat(self, records: int = 0) -> None:
         STOP.checkpoint()
         self.importer.imports.heartbeat(self.claim)
         self.importer.progress(records)
 
-    def settle_repeats(self, reading: Reading) -> None:
-        """Set aside what repeats a key of this delivery, and what has no owner."""
+    def stored_earlier(
+        self, reading: Reading, customers: pl.DataFrame
+    ) -> tuple[Earlier, "Touched"]:
+        """Find what an earlier attempt stored, and the cycles that it touched.
+
+        A record it stored stays where it is, also when its number has another owner now.
+
+        Raises:
+            StoreError: When it is not what the ledger says.
+        """
+        touched = Touched.nothing()
+        if not self.is_resumed or reading.instants is None:
+            return Earlier({}), touched
+        places = []
+        for page in self.importer.imports.own_records(self.claim, *reading.instants):
+            self.beat()
+            self.span(page["call_date"])
+            touched += Touched.by_loaded(page, customers)
+            places.append(page.select("member", "line_no"))
+        if touched.record_count != self.ledger.record_count:
+            message = (
+                f"import {self.row.id}: the ledger has {self.ledger.record_count} records "
+                f"but {touched.record_count} are found; nothing more is written. Run: "
+                "etl audit"
+            )
+            raise StoreError(message)
+        replaced = self.importer.imports.replaced(self.claim)
+        return Earlier.of(places), touched + Touched.by_replaced(replaced, customers)
+
+    def meet_stored(self, reading: Reading) -> "Met":
+        """Find the stored keys that are in this delivery too."""
+        if reading.instants is None:
+            return Met(pl.DataFrame(schema=KNOWN), frozenset())
+        imports = self.importer.imports
+        hits = [pl.DataFrame(schema=KNOWN)]
+        for page in imports.known_keys(
+            self.profile.id, *reading.instants, self.profile.source.accept_late_days
+        ):
+            self.beat()
+            hits.append(page.filter(is_among(page["fingerprint"], reading.fingerprints)))
+        known = pl.concat(hits)
+        return Met(known, later_imports(imports, self.row, known["import_id"]))
+
+    def settle_repeats(self, earlier: Earlier) -> None:
+        """Set aside what repeats a key of this delivery."""
         for frame in self.spool.frames("repeated"):
-            aside = repeats_aside(frame, self.claim.import_id)
+            aside = repeats_aside(earlier.without(frame), self.claim.import_id)
             self.spool.write("duplicate", aside.duplicates)
             self.spool.write("conflict", aside.conflicts)
+
+    def settle_rejects(self, earlier: Earlier) -> int:
+        """Set the faulty records aside; return how many there are."""
+        for frame in self.spool.frames("rejected"):
+            self.spool.write("faulty", earlier.without(frame))
+        return self.spool.count("faulty")
+
+    def settle_suspended(self, reading: Reading, earlier: Earlier, met: "Met") -> None:
+        """Set aside the records that wait for an owner, unless they are stored already."""
         provider = pl.lit(self.profile.id).alias("provider")
         for frame in self.spool.frames("suspended"):
-            waiting = going_on(frame, reading.fates).with_columns(provider)
-            self.spool.write("waiting", waiting.select(list(WAITING)))
+            waiting = earlier.without(going_on(frame, reading.fates))
+            decisions = self.decide(waiting, met)
+            stays = decisions.filter(pl.col("fate") != "supersede")
+            waiting = waiting.join(
+                stays, on="fingerprint", how="anti", maintain_order="left"
+            )
+            self.spool.write(
+                "waiting", waiting.with_columns(provider).select(list(WAITING))
+            )
 
-    def owned(self, reading: Reading) -> Iterator[pl.DataFrame]:
+    def settle_owned(self, reading: Reading, earlier: Earlier, met: "Met") -> pl.DataFrame:
+        """Decide what becomes of owned records whose key is stored already (DECISION)."""
+        if met.known.is_empty():
+            return pl.DataFrame(schema=DECISION)
+        return pl.concat([self.decide(each, met) for each in self.owned(reading, earlier)])
+
+    def owned(self, reading: Reading, earlier: Earlier) -> Iterator[pl.DataFrame]:
         """The owned records that go on, in key order, under their final fingerprints."""
         for frame in reading.owned.frames():
-            yield frame if reading.fates.is_empty() else going_on(frame, reading.fates)
+            yield earlier.without(
+                frame if reading.fates.is_empty() else going_on(frame, reading.fates)
+            )
 
-    def compare_with_stored(self, reading: Reading) -> pl.DataFrame:
-        """Decide what becomes of records whose key is stored already (DECISION)."""
-        if reading.call_dates is None:
+    def decide(self, records: pl.DataFrame, met: "Met") -> pl.DataFrame:
+        """Compare records with the stored ones of their keys; set aside what must be."""
+        keys = met.keys_of(records)
+        if keys.is_empty():
             return pl.DataFrame(schema=DECISION)
-        first, last = reading.call_dates
-        pages = self.importer.imports.known_keys(
-            self.profile.id, first, last, self.profile.source.accept_late_days
-        )
-        hits = pl.concat(
-            [
-                pl.DataFrame(schema=KNOWN),
-                *(
-                    page.join(reading.fingerprints, on="fingerprint", how="semi")
-                    for page in pages
-                ),
-            ]
-        )
-        if hits.is_empty():
-            return pl.DataFrame(schema=DECISION)
-        return pl.concat([self._decide(chunk, hits) for chunk in self.owned(reading)])
-
-    def _decide(self, chunk: pl.DataFrame, hits: pl.DataFrame) -> pl.DataFrame:
-        keys = hits.join(chunk, on="fingerprint", how="semi").select(list(cdr.KEY))
+        self.beat()
         stored = self.importer.imports.stored_records(keys)
-        decided = decide(chunk, stored, self.profile, self.claim.import_id)
+        decided = decide(records, stored, self.profile, met.later_imports)
         self.spool.write("duplicate", decided.duplicates)
         self.spool.write("conflict", decided.conflicts)
         return decided.decisions
 
-    def kept_aside(self) -> SetAside:
-        """The records that are kept beside the loaded ones."""
-
-        def frames(kind: str) -> Iterator[pl.DataFrame]:
-            import_id = pl.lit(self.claim.import_id, pl.Int64).alias("import_id")
-            return (frame.with_columns(import_id) for frame in self.spool.frames(kind))
-
-        return SetAside(
-            rejected=frames("rejected"),
-            suspended=frames("waiting"),
-            conflict=frames("conflict"),
-            duplicate=frames("duplicate"),
+    def keep_aside(self) -> None:
+        """Store the records that are kept beside the loaded ones."""
+        kept = SetAside(
+            rejected=self.kept("faulty"),
+            suspended=self.kept("waiting"),
+            conflict=self.kept("conflict"),
+            duplicate=self.kept("duplicate"),
         )
+        failpoint("import_before_set_aside")
+        self.importer.imports.set_aside(self.claim, kept)
+        failpoint("import_after_set_aside")
+
+    def kept(self, kind: str) -> _Kept:
+        return _Kept(self.spool, kind, self.claim.import_id)
 
     def load(
-        self, reading: Reading, decisions: pl.DataFrame, customers: pl.DataFrame
+        self,
+        reading: Reading,
+        earlier: Earlier,
+        decisions: pl.DataFrame,
+        customers: pl.DataFrame,
     ) -> "Touched":
         """Load what is new, chunk by chunk in key order, several batches to a commit."""
         settings = self.importer.settings
-        batch_no = self.importer.imports.ledger(self.claim).last_batch_no + 1
+        batch_no = self.ledger.last_batch_no + 1
         superseding = decisions.filter(pl.col("fate") == "supersede")
-        stays = decisions.filter(pl.col("fate").is_in(["duplicate", "conflict"]))
-        ours = decisions.filter(pl.col("fate") == "ours")
-        touched = Touched.by_replaced(superseding, customers)
-        for chunk in self.owned(reading):
-            counted = chunk.join(stays, on="fingerprint", how="anti")
-            touched += Touched.by_loaded(counted, customers)
-            new = counted.join(ours, on="fingerprint", how="anti")
-            ordered = self._stored_form(new).sort(list(cdr.KEY))
-            for part in ordered.iter_slices(
+        stays = decisions.filter(pl.col("fate") != "supersede")
+        touched = Touched.by_replaced(replaced_keys(superseding), customers)
+        for chunk in self.owned(reading, earlier):
+            new = chunk
+            if not stays.is_empty():
+                new = chunk.join(stays, on="fingerprint", how="anti", maintain_order="left")
+            touched += Touched.by_loaded(new, customers)
+            self.span(new["call_date"])
+            for part in self._stored_form(new).iter_slices(
                 settings.batch_rows * settings.batches_per_commit
             ):
                 STOP.checkpoint()
                 replaced = superseding.join(part, on="fingerprint", how="semi")
+                failpoint("import_before_load")
                 batch_no += self.importer.imports.load(
                     self.claim,
                     part,
@@ -277,16 +471,22 @@ class _OneImport:
                     batch_rows=settings.batch_rows,
                     replaced=replaced_keys(replaced),
                 )
+                failpoint("import_after_load")
                 self.importer.progress(part.height)
         return touched
 
     def _stored_form(self, chunk: pl.DataFrame) -> pl.DataFrame:
-        return chunk.with_columns(
-            pl.lit(self.claim.import_id, pl.Int64).alias("import_id"),
-            pl.lit(self.profile.id).alias("provider"),
-        ).select(list(STORED))
+        """Rows of STORED; a repeated key has another fingerprint, and place, by now."""
+        return (
+            chunk.with_columns(
+                pl.lit(self.claim.import_id, pl.Int64).alias("import_id"),
+                pl.lit(self.profile.id).alias("provider"),
+            )
+            .select(list(STORED))
+            .sort(list(cdr.KEY))
+        )
 
-    def outcome(self, reading: Reading) -> Outcome:
+    def outcome(self, reading: Reading, rejected: int) -> Outcome:
         """Count where every record ended; loaded is what the ledger proves."""
         ledger = self.importer.imports.ledger(self.claim)
         return Outcome(
@@ -294,7 +494,7 @@ class _OneImport:
             loaded=ledger.record_count,
             duplicates=self.spool.count("duplicate"),
             conflicts=self.spool.count("conflict"),
-            rejected=reading.rejected,
+            rejected=rejected,
             suspended=self.spool.count("waiting"),
             ignored=reading.ignored,
             cost_micros=ledger.cost_micros,
@@ -304,24 +504,43 @@ class _OneImport:
         self, reading: Reading, outcome: Outcome, touched: "Touched", finish: Finish
     ) -> None:
         """Mark the import complete and its cycles dirty, with what follows: one commit."""
-        if touched.record_count != outcome.loaded:
+        if (touched.record_count, touched.cost_micros) != (
+            outcome.loaded,
+            outcome.cost_micros,
+        ):
             message = (
-                f"{self.row.file_name}: {outcome.loaded} records are in the ledger but "
-                f"{touched.record_count} belong to a cycle; the import is not completed"
+                f"{self.row.file_name}: {outcome.loaded} records of "
+                f"{outcome.cost_micros} micros are in the ledger but "
+                f"{touched.record_count} of {touched.cost_micros} belong to a cycle; the "
+                "import is not completed"
             )
-            raise StoreError(message)
-        with self.importer.database.transaction() as tx:
+            raise MoneyError(message)
+        call_dates = (self.call_dates[0], self.call_dates[-1]) if self.call_dates else None
+
+        def work(tx: Transaction) -> None:
             self.importer.imports.finish(
                 tx,
                 self.claim,
                 outcome,
                 touched.cycles,
                 duration_ms=round((time.monotonic() - self.started) * 1000),
-                call_dates=reading.call_dates,
+                call_dates=call_dates,
                 message=reading.notes or None,
             )
             self.importer.totals.mark_dirty(tx, touched.pairs, f"import {self.row.id}")
             finish(tx, replace(self.row, outcome=outcome, is_complete=True, status="done"))
+            failpoint("import_in_finish")
+
+        failpoint("import_before_finish")
+        self.importer.imports.surely(work, self.is_complete)
+        failpoint("import_after_finish")
+
+    def span(self, call_dates: pl.Series) -> None:
+        self.call_dates = extremes(self.call_dates, call_dates)
+
+    def is_complete(self) -> bool:
+        row = self.importer.imports.find(self.row.id)
+        return row is not None and row.is_complete
 
 
 @dataclass(frozen=True)
@@ -334,14 +553,18 @@ class Touched:
     """CYCLES of the stored records that become history."""
 
     @classmethod
+    def nothing(cls) -> "Touched":
+        """Touch no cycle."""
+        return cls(pl.DataFrame(schema=CYCLES), pl.DataFrame(schema=CYCLES))
+
+    @classmethod
     def by_loaded(cls, records: pl.DataFrame, customers: pl.DataFrame) -> "Touched":
         """Find the cycles of records that belong to the import."""
         return cls(cycles_of(records, customers), pl.DataFrame(schema=CYCLES))
 
     @classmethod
-    def by_replaced(cls, superseding: pl.DataFrame, customers: pl.DataFrame) -> "Touched":
-        """Find the cycles of stored records that DECISION rows replace."""
-        keys = replaced_keys(superseding)
+    def by_replaced(cls, keys: pl.DataFrame, customers: pl.DataFrame) -> "Touched":
+        """Find the cycles of stored records (KEY) that become history."""
         uncosted = keys.with_columns(pl.lit(0, pl.Int64).alias("cost_micros"))
         return cls(pl.DataFrame(schema=CYCLES), cycles_of(uncosted, customers))
 
@@ -354,6 +577,11 @@ class Touched:
     def record_count(self) -> int:
         """Records that belong to the import."""
         return int(self.cycles["record_count"].sum())
+
+    @property
+    def cost_micros(self) -> int:
+        """What the records of the import cost."""
+        return int(self.cycles["cost_micros"].cast(pl.Int128).sum())
 
     @property
     def pairs(self) -> pl.DataFrame:

@@ -6,6 +6,7 @@ chunk. A delivery that is not whole, or not what its profile says, ends here.
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -15,18 +16,22 @@ import polars as pl
 
 from etl.extract.archive import Matched, match_layouts, open_delivery
 from etl.spool import SortedSpool, Spool
+from etl.storage import safe_name
 from transforms.cdr import KEY
 from transforms.control import Sidecar, Tally, lost, reconcile, too_many_rejects
 from transforms.dedupe import FATE, repeated, settle, with_fallback
-from transforms.errors import DeliveryRefused
+from transforms.errors import BadArchive, DeliveryRefused, StorageError
 from transforms.lex import Lexed, Lexer
 from transforms.match import Owners, match
+from transforms.met_before import is_among
 from transforms.normalise import Normaliser, delivery_name
-from transforms.profile import Profile
+from transforms.profile import FILE_WORDS, Profile
 
 USUAL_RATIO = 6
 USUAL_RECORD_BYTES = 130
 """How well CDRs pack and how long they are; the spool's parts are sized by it."""
+
+MOST_SIDECAR_BYTES = 1 << 20
 
 PLACE = ("chunk", "row")
 """Where an accepted record stands in the delivery; kept beside it in the spool."""
@@ -44,6 +49,11 @@ class Source:
     sha256: str
     control_text: str | None
 
+    def place(self, member: str) -> str:
+        """Name a member for a message; a delivery of one file is named once."""
+        names = dict.fromkeys((safe_name(self.file_name), safe_name(member)))
+        return ", ".join(names)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -53,9 +63,9 @@ class Reading:
         records: Physical records, the ignored ones included.
         rejected: Records that cannot become CDRs.
         ignored: Records set aside by rule: blank lines, skip rules, repeated headers.
-        call_dates: Earliest and latest wall clock of an owned record.
+        instants: Earliest and latest start of an accepted record, in UTC.
         fates: FATE of the records whose key is repeated in this delivery.
-        fingerprints: Of every record that was accepted, the final ones too.
+        fingerprints: Of every record that was accepted, the final ones too, sorted.
         owned: The records that have an owner, in the order of their key.
         notes: What a person should know, such as what the control record proved.
     """
@@ -63,9 +73,9 @@ class Reading:
     records: int
     rejected: int
     ignored: int
-    call_dates: tuple[datetime, datetime] | None
+    instants: tuple[datetime, datetime] | None
     fates: pl.DataFrame
-    fingerprints: pl.DataFrame
+    fingerprints: pl.Series
     owned: SortedSpool
     notes: str
 
@@ -79,24 +89,86 @@ def read_delivery(
     chunk_rows: int,
     latest_utc: datetime,
     beat: Beat,
+    accepts_rejects: bool = False,
 ) -> Reading:
     """Read a whole delivery into the spool, or refuse it.
 
     The spool holds ``owned`` (sorted), ``suspended``, ``rejected`` and ``repeated``
     records, each with ``member``; all but the rejected ones with ``layout``, ``raw`` and
-    PLACE, the repeated ones with their ``fate``.
+    PLACE. The repeated ones are those that do not go on, with their ``fate``.
 
     Raises:
         DeliveryRefused: When the delivery is damaged, does not match its control record,
             or has more bad rows than its profile accepts.
+        TooManyRejects: In the last case, unless ``accepts_rejects``.
+        StorageError: When the stored bytes are not what was delivered.
     """
+    require_name(profile, source.file_name)
+    _require_undamaged(source)
     owned = SortedSpool(
         spool, "owned", list(KEY), chunk_rows=chunk_rows, parts=_parts(source, chunk_rows)
     )
     reader = _Reader(source, profile, owners, spool, owned, chunk_rows, latest_utc, beat)
     reader.read_members()
-    reader.require_few_rejects()
+    if not accepts_rejects:
+        reader.require_few_rejects()
     return reader.concluded()
+
+
+class TooManyRejects(DeliveryRefused):
+    """A delivery has more faulty records than its profile accepts.
+
+    Attributes:
+        records: Physical records of the delivery.
+        rejected: How many of them are faulty.
+    """
+
+    def __init__(self, message: str, records: int, rejected: int) -> None:
+        """Keep the counts beside the message."""
+        super().__init__(message)
+        self.records = records
+        self.rejected = rejected
+
+
+def require_name(profile: Profile, file_name: str) -> None:
+    """Refuse a delivery whose name does not say what its records are known by.
+
+    Raises:
+        DeliveryRefused: When a dedupe key needs a word of the file name that is not there.
+    """
+    name = delivery_name(profile.source, file_name)
+    needed = {word for one in profile.layouts for word in one.dedupe.key}
+    missing = [
+        word
+        for word, group in FILE_WORDS.items()
+        if word in needed and getattr(name, group) is None
+    ]
+    if missing:
+        message = (
+            f"{safe_name(file_name)}: its records are known by {', '.join(missing)} too, "
+            f"which this name does not say; profile {profile.id} expects "
+            f"{profile.source.filename_regex!r}. Give the file the name the provider gave "
+            "it and import it again"
+        )
+        raise DeliveryRefused(message)
+
+
+def _require_undamaged(source: Source) -> None:
+    try:
+        with source.path.open("rb") as stored:
+            found = hashlib.file_digest(stored, "sha256").hexdigest()
+    except OSError as exc:
+        message = (
+            f"{safe_name(source.file_name)}: its stored bytes cannot be read "
+            f"({source.path}: {exc.strerror}); import the delivered file again"
+        )
+        raise StorageError(message) from exc
+    if found != source.sha256:
+        message = (
+            f"{safe_name(source.file_name)}: its stored bytes have changed since they were "
+            f"delivered; remove {source.path} and import the delivered file again"
+        )
+        raise StorageError(message)
 
 
 def sidecar_text(path: Path, profile: Profile) -> str | None:
@@ -104,8 +176,24 @@ def sidecar_text(path: Path, profile: Profile) -> str | None:
     for layout in profile.layouts:
         beside = path.with_name(path.name + layout.control.suffix)
         if layout.control.kind == "sidecar" and beside.is_file():
-            return _text(beside.read_bytes())
+            return _text(_sidecar_bytes(beside))
     return None
+
+
+def _sidecar_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as beside:
+            content = beside.read(MOST_SIDECAR_BYTES + 1)
+    except OSError as exc:
+        message = f"cannot read {safe_name(str(path))}: {exc.strerror}"
+        raise StorageError(message) from exc
+    if len(content) > MOST_SIDECAR_BYTES:
+        message = (
+            f"{safe_name(path.name)} is no control file: it has more than "
+            f"{MOST_SIDECAR_BYTES} bytes"
+        )
+        raise DeliveryRefused(message)
+    return content
 
 
 def sidecar_of(source: Source, matched: Matched, member_sha256: str) -> Sidecar | None:
@@ -125,14 +213,30 @@ def _text(content: bytes) -> str:
 
 
 def lexed_member(
-    matched: Matched, hashed: "hashlib._Hash", chunk_rows: int = 100_000
+    source: Source,
+    matched: Matched,
+    hashed: "hashlib._Hash",
+    chunk_rows: int = 100_000,
 ) -> Iterator[Lexed]:
     """Cut a member into TEXT frames, hashing its bytes on the way."""
     lexer = Lexer(matched.layout, chunk_rows=chunk_rows)
-    for block in matched.member.blocks():
-        hashed.update(block)
-        yield from lexer.feed(block)
-    yield from lexer.finish()
+    with _named(source.place(matched.member.name)):
+        for block in matched.member.blocks():
+            hashed.update(block)
+            yield from lexer.feed(block)
+        yield from lexer.finish()
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Name file and member in a refusal that knows only the line."""
+    try:
+        yield
+    except BadArchive:
+        raise  # it names them itself
+    except DeliveryRefused as exc:
+        message = f"{place}: {exc}"
+        raise DeliveryRefused(message) from exc
 
 
 @dataclass
@@ -160,7 +264,9 @@ class _Reader:
     layouts: list[str] = field(default_factory=list)
     """The layout of each chunk, by its number."""
     fingerprints: list[pl.Series] = field(default_factory=list)
-    call_dates: list[datetime] = field(default_factory=list)
+    instants: list[datetime] = field(default_factory=list)
+    first_rejects: dict[str, str] = field(default_factory=dict)
+    """By layout, the first faulty record."""
     notes: list[str] = field(default_factory=list)
 
     def read_members(self) -> None:
@@ -177,7 +283,7 @@ class _Reader:
         )
         counts = self.counts.setdefault(matched.layout.name, _Counts())
         tally, hashed = Tally(), hashlib.sha256()
-        for lexed in lexed_member(matched, hashed, self.chunk_rows):
+        for lexed in lexed_member(self.source, matched, hashed, self.chunk_rows):
             read = normaliser.read(lexed.rows)
             rejected = pl.concat([lexed.rejected, read.rejected])
             counts.rejected += rejected.height
@@ -193,8 +299,8 @@ class _Reader:
         )
         if not result.ok:
             message = (
-                f"{self.source.file_name}, {matched.member.name}: {result.message}; "
-                "nothing of it is loaded. Ask the provider for the file again"
+                f"{self.source.place(matched.member.name)}: {result.message}; nothing "
+                " of it is loaded. Ask the provider for the file again"
             )
             raise DeliveryRefused(message)
         if result.kind != "none":
@@ -218,9 +324,17 @@ class _Reader:
         self.owned.write(found.owned)
         self.spool.write("suspended", found.suspended)
         self.spool.write("rejected", rejected.with_columns(member))
-        if not found.owned.is_empty():
-            dates = found.owned["call_date"].sort()
-            self.call_dates = sorted([*self.call_dates, dates[0], dates[-1]])
+        self.note_first(matched, rejected)
+        self.instants = extremes(self.instants, accepted["started_at_utc"])
+
+    def note_first(self, matched: Matched, rejected: pl.DataFrame) -> None:
+        if rejected.is_empty() or matched.layout.name in self.first_rejects:
+            return
+        first = rejected.sort("line_no").row(0, named=True)
+        self.first_rejects[matched.layout.name] = (
+            f"First: {safe_name(matched.member.name)} line {first['line_no']}: "
+            f"{first['reason']}."
+        )
 
     def require_few_rejects(self) -> None:
         for layout in self.profile.layouts:
@@ -230,47 +344,45 @@ class _Reader:
                     f"{self.source.file_name}, layout {layout.name}: {counts.rejected} of "
                     f"{counts.records} records are faulty, more than the profile accepts "
                     f"(max_bad_rows {layout.max_bad_rows}, max_bad_pct "
-                    f"{layout.max_bad_pct}). {self.first_reject()} See them all with: "
-                    f"etl provider:check FILE --provider {self.profile.id}"
+                    f"{layout.max_bad_pct}). {self.first_rejects[layout.name]} "
+                    "See more with: etl rejects:list"
                 )
-                raise DeliveryRefused(message)
+                raise TooManyRejects(message, self.total("records"), self.total("rejected"))
 
-    def first_reject(self) -> str:
-        first = next(self.spool.frames("rejected")).row(0, named=True)
-        return f"First: {first['member']} line {first['line_no']}: {first['reason']}."
+    def total(self, count: str) -> int:
+        return sum(getattr(each, count) for each in self.counts.values())
 
     def concluded(self) -> Reading:
         fates = self.settled()
-        fingerprints = pl.concat(
-            [
-                pl.Series("fingerprint", [], pl.Int64),
-                *self.fingerprints,
-                fates["fingerprint"],
-            ]
-        )
-        dates = self.call_dates
+        every = [pl.Series([], dtype=pl.Int64), *self.fingerprints, fates["fingerprint"]]
+        if not self.total("records"):
+            self.notes.append("the delivery holds no records")
         return Reading(
-            records=sum(each.records for each in self.counts.values()),
-            rejected=sum(each.rejected for each in self.counts.values()),
-            ignored=sum(each.ignored for each in self.counts.values()),
-            call_dates=(dates[0], dates[-1]) if dates else None,
+            records=self.total("records"),
+            rejected=self.total("rejected"),
+            ignored=self.total("ignored"),
+            instants=(self.instants[0], self.instants[-1]) if self.instants else None,
             fates=fates,
-            fingerprints=fingerprints.to_frame(),
+            fingerprints=pl.concat(every).sort(),
             owned=self.owned,
             notes="; ".join(self.notes),
         )
 
     def settled(self) -> pl.DataFrame:
-        """Settle the records whose key is repeated, layout by layout."""
+        """Settle the records whose key is repeated, some keys at a time."""
         again = repeated(self.fingerprints)
-        if again.is_empty():
+        parts = 1 + len(again) // self.chunk_rows
+        found = [
+            self.settle_keys(again.filter(again % parts == part)) for part in range(parts)
+        ]
+        return pl.concat(found)
+
+    def settle_keys(self, keys: pl.Series) -> pl.DataFrame:
+        """Settle every record of some repeated keys, layout by layout."""
+        if keys.is_empty():
             return pl.DataFrame(schema=FATE)
-        is_repeated = pl.col("fingerprint").is_in(again.implode())
         spooled = chain(self.owned.frames(), self.spool.frames("suspended"))
-        # Through the spool, because a filtered frame keeps the texts of all its rows.
-        for frame in spooled:
-            self.spool.write("candidates", frame.filter(is_repeated))
-        found = list(self.spool.frames("candidates"))
+        found = [frame.filter(is_among(frame["fingerprint"], keys)) for frame in spooled]
         rows = with_fallback(pl.concat(found, how="diagonal"))
         fates = pl.concat(
             [
@@ -279,8 +391,16 @@ class _Reader:
             ]
         )
         judged = rows.join(fates.select(*PLACE, "fate"), on=PLACE, how="left")
-        self.spool.write("repeated", judged.sort(PLACE))
+        ends = judged.filter(pl.col("fate") != "first")
+        self.spool.write("repeated", ends.sort(PLACE))
         return fates
+
+
+def extremes(known: list[datetime], values: pl.Series) -> list[datetime]:
+    """The first and the last of some instants, those known before included."""
+    ends = [end for end in (values.min(), values.max()) if isinstance(end, datetime)]
+    ordered = sorted([*known, *ends])
+    return [ordered[0], ordered[-1]] if ordered else []
 
 
 def _parts(source: Source, chunk_rows: int) -> int:

@@ -10,7 +10,7 @@ that grew too large is given out in pieces, each sorted, which costs speed and n
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import polars as pl
+
+from transforms.errors import StorageError
 
 MOST_PARTS = 256
 LARGE_PART = 4
@@ -60,9 +62,10 @@ class Spool:
         if frame.is_empty():
             return
         into = self._kinds.get(kind) or self._begin(kind)
-        # In the oldest form a slice has only its own texts, not those of its whole frame.
-        frame.write_ipc_stream(into.file, compat_level=pl.CompatLevel.oldest())
-        into.ends.append(into.file.tell())
+        with self._disk_trouble():
+            # In the oldest form a slice has only its own texts, not its whole frame's.
+            frame.write_ipc_stream(into.file, compat_level=pl.CompatLevel.oldest())
+            into.ends.append(into.file.tell())
         into.count += frame.height
 
     def count(self, kind: str) -> int:
@@ -73,7 +76,8 @@ class Spool:
         """Read the frames of one kind, one at a time."""
         if kind not in self._kinds:
             return
-        self._kinds[kind].file.flush()
+        with self._disk_trouble():
+            self._kinds[kind].file.flush()
         with self._path(kind).open("rb") as file:
             begin = 0
             for end in list(self._kinds[kind].ends):
@@ -81,11 +85,25 @@ class Spool:
                 begin = end
 
     def _begin(self, kind: str) -> _Kind:
-        file = self._open.enter_context(self._path(kind).open("wb"))
+        with self._disk_trouble():
+            file = self._open.enter_context(self._path(kind).open("wb"))
         return self._kinds.setdefault(kind, _Kind(file))
 
     def _path(self, kind: str) -> Path:
         return self._folder / f"{kind}.arrows"
+
+    @contextmanager
+    def _disk_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pl.exceptions.ComputeError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else str(exc)
+            message = (
+                f"cannot write to the work folder {self._folder.parent}: {why}; an import "
+                "needs about the room of the unpacked delivery there. Make room and run "
+                "it again"
+            )
+            raise StorageError(message) from exc
 
 
 class SortedSpool:

@@ -7,21 +7,37 @@ whole in ``call_detail_record`` together with its row in ``import_batch``, or ab
 Units: ``_micros`` whole micros, ``_ms`` milliseconds, ``_s`` seconds.
 """
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import polars as pl
 
 from loaders.database import Database, Row, Transaction
 from loaders.leases import Lease, Leases
 from transforms import cdr
-from transforms.errors import FenceLost, LeaseHeld, StoreError
+from transforms.errors import (
+    FenceLost,
+    LeaseHeld,
+    StoreBusy,
+    StoreError,
+    StoreUnavailable,
+)
+from transforms.met_before import DeliveryOrder
 from transforms.money import exact_sum
 from transforms.outcome import Outcome
 
 CUSTOMERS_PER_QUERY = 500
 """Customer ids in one range query over the clustered key (measured; see decision 0004)."""
+
+ASIDE_ROWS = 50_000
+"""Records set aside in one transaction."""
+
+RECONNECT_WAITS_S = (1, 2, 4, 8)
+"""Pauses before a commit is tried again on a database that went away."""
 
 STORED: cdr.Schema = {
     "customer_id": pl.Int64(),
@@ -57,6 +73,15 @@ KNOWN: cdr.Schema = {**cdr.KEY, "import_id": pl.Int64()}
 KNOWN_RECORD: cdr.Schema = {**KNOWN, **cdr.CONTENT}
 """A stored record beside its key."""
 
+OWN_RECORD: cdr.Schema = {
+    "customer_id": pl.Int64(),
+    "call_date": cdr.INSTANT,
+    "member": pl.String(),
+    "line_no": pl.Int64(),
+    "cost_micros": pl.Int64(),
+}
+"""A record that an earlier attempt stored: whose it is, and where it stood."""
+
 
 @dataclass(frozen=True)
 class NewImport:
@@ -74,10 +99,16 @@ class NewImport:
     control_text: str | None = None
     """The text of the control file that came beside it (``control.kind = "sidecar"``)."""
 
+    @property
+    def named(self) -> dict[str, str | None]:
+        """What its name says, and its control file."""
+        words = ("file_name", "account", "period", "sequence", "control_text")
+        return {word: getattr(self, word) for word in words}
+
 
 @dataclass(frozen=True)
 class ImportRow:
-    """An import as the queue knows it."""
+    """An import as the queue knows it; ``account`` to ``sequence`` are its file name's."""
 
     id: int
     provider: str
@@ -87,10 +118,19 @@ class ImportRow:
     message: str | None
     file_name: str
     sha256: str
+    account: str | None
+    period: str | None
+    sequence: str | None
     outcome: Outcome
     duration_ms: int
     fence: int
+    profile_sha256: str | None
     control_text: str | None
+
+    @property
+    def order(self) -> DeliveryOrder:
+        """Its place among the deliveries of its account."""
+        return DeliveryOrder(self.account, self.period, self.sequence)
 
 
 @dataclass(frozen=True)
@@ -116,12 +156,15 @@ class Ledger:
 
 @dataclass(frozen=True)
 class SetAside:
-    """Records of one import that are kept beside the loaded ones, one frame a table."""
+    """Records of one import that are kept beside the loaded ones, by table.
 
-    rejected: Iterator[pl.DataFrame]
-    suspended: Iterator[pl.DataFrame]
-    conflict: Iterator[pl.DataFrame]
-    duplicate: Iterator[pl.DataFrame]
+    Each can be walked through more than once, should the database go away in between.
+    """
+
+    rejected: Iterable[pl.DataFrame] = ()
+    suspended: Iterable[pl.DataFrame] = ()
+    conflict: Iterable[pl.DataFrame] = ()
+    duplicate: Iterable[pl.DataFrame] = ()
 
 
 class ImportStore:
@@ -134,17 +177,17 @@ class ImportStore:
         self._lease_s = lease_s
 
     def register(self, new: NewImport) -> ImportRow:
-        """Return the import of these bytes, written now when they are new."""
+        """Return the import of these bytes, written now when they are new.
+
+        Until some of it is stored, name and control file are those of the last time it
+        was given: a delivery refused for either is mended by giving it again.
+        """
 
         def work(tx: Transaction) -> ImportRow:
+            tx.execute("import/register", type=f"{new.provider}_cdr", **vars(new))
             found = _by_content(tx, new.provider, new.sha256)
-            if found is not None and new.control_text not in (None, found.control_text):
-                tx.execute(
-                    "import/keep_control", import_id=found.id, control_text=new.control_text
-                )
-                found = _by_content(tx, new.provider, new.sha256)
-            if found is None:
-                tx.insert("import/register", type=f"{new.provider}_cdr", **vars(new))
+            if found is not None and not found.is_complete:
+                tx.execute("import/renew", import_id=found.id, **new.named)
                 found = _by_content(tx, new.provider, new.sha256)
             if found is None:
                 message = f"the import of {new.file_name} was written but is not there"
@@ -178,12 +221,10 @@ class ImportStore:
 
         return self._database.run(work)
 
-    def half_loaded(self, claim: Claim) -> list[int]:
-        """Return other imports of the provider that stopped with batches stored."""
+    def half_loaded(self, provider: str, but_id: int = 0) -> list[int]:
+        """Return the provider's imports that stopped with batches stored, but one."""
         with self._database.snapshot() as tx:
-            rows = tx.rows(
-                "import/half_loaded", provider=claim.provider, import_id=claim.import_id
-            )
+            rows = tx.rows("import/half_loaded", provider=provider, import_id=but_id)
         return [int(row["id"]) for row in rows]
 
     def claim(self, row: ImportRow, lease: Lease) -> Claim:
@@ -208,6 +249,20 @@ class ImportStore:
             )
             raise LeaseHeld(message)
         return Claim(row.id, row.provider, lease.owner, row.fence + 1, self._lease_s, lease)
+
+    def read_by(self, claim: Claim, version: str, sha256: str) -> None:
+        """Remember the profile that reads the delivery; nothing of it is stored yet."""
+
+        def work(tx: Transaction) -> None:
+            tx.execute(
+                "import/keep_profile",
+                import_id=claim.import_id,
+                profile_version=version,
+                profile_sha256=sha256,
+            )
+            self.hold_fence(tx, claim)
+
+        self._database.run(work)
 
     def take_provider(self, provider: str, owner: str) -> Lease:
         """Take the provider's lease: one import of a provider at a time.
@@ -244,7 +299,40 @@ class ImportStore:
 
     def heartbeat(self, claim: Claim) -> None:
         """Extend the claim between commits."""
-        self._database.run(lambda tx: self.hold_fence(tx, claim))
+        self.surely(lambda tx: self.hold_fence(tx, claim))
+
+    def surely(
+        self,
+        work: Callable[[Transaction], None],
+        is_done: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Commit some work, also when the database went away and came back.
+
+        A commit whose answer was lost may have happened: ``is_done`` asks the database
+        before the work is tried again.
+
+        Raises:
+            StoreUnavailable: When the database stays away.
+        """
+        for wait_s in RECONNECT_WAITS_S:
+            try:
+                self._database.run(work)
+            except StoreBusy:
+                raise
+            except StoreUnavailable:
+                time.sleep(wait_s)
+                if self._is_surely(is_done):
+                    return
+            else:
+                return
+        self._database.run(work)
+
+    def _is_surely(self, is_done: Callable[[], bool]) -> bool:
+        """Ask; a database that is still away has to be tried again anyway."""
+        try:
+            return is_done()
+        except StoreUnavailable:
+            return False
 
     def ledger(self, claim: Claim) -> Ledger:
         """Return what is proven to be stored of this import."""
@@ -271,17 +359,52 @@ class ImportStore:
             late_days: How far before and after to look.
         """
         window = timedelta(days=late_days + 1)
+        pages = self._pages(
+            "import/known_keys",
+            KNOWN,
+            {
+                "provider": provider,
+                "from_date": first - window,
+                "to_date": last + window,
+            },
+        )
+        return (page for page in pages if not page.is_empty())
+
+    def own_records(
+        self, claim: Claim, first: datetime, last: datetime
+    ) -> Iterator[pl.DataFrame]:
+        """Read what earlier attempts stored (OWN_RECORD), page by page.
+
+        Args:
+            claim: The import.
+            first: Earliest instant in the delivery; wall clocks are less than two days off.
+            last: Latest instant in the delivery.
+        """
+        window = timedelta(days=2)
+        return self._pages(
+            "import/own_records",
+            OWN_RECORD,
+            {
+                "import_id": claim.import_id,
+                "from_date": first - window,
+                "to_date": last + window,
+            },
+        )
+
+    def replaced(self, claim: Claim) -> pl.DataFrame:
+        """Read the keys (KEY) of the records that this import has replaced so far."""
+        with self._database.snapshot() as tx:
+            return tx.frame("import/replaced", cdr.KEY, import_id=claim.import_id)
+
+    def _pages(
+        self, path: str, schema: cdr.Schema, params: dict[str, Any]
+    ) -> Iterator[pl.DataFrame]:
+        """Ask by ranges of the clustered key: some customers, a stretch of time."""
         with self._database.snapshot() as tx:
             ids = [int(row["customer_id"]) for row in tx.rows("import/customer_ids")]
             for start in range(0, len(ids), CUSTOMERS_PER_QUERY):
-                yield from tx.frames(
-                    "import/known_keys",
-                    KNOWN,
-                    provider=provider,
-                    customer_ids=ids[start : start + CUSTOMERS_PER_QUERY],
-                    from_date=first - window,
-                    to_date=last + window,
-                )
+                page = ids[start : start + CUSTOMERS_PER_QUERY]
+                yield from tx.frames(path, schema, customer_ids=page, **params)
 
     def stored_records(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Read the stored records (KNOWN_RECORD) of these keys (KEY)."""
@@ -300,18 +423,34 @@ class ImportStore:
         return self._database.run(work)
 
     def set_aside(self, claim: Claim, kept: SetAside) -> None:
-        """Write what is kept beside the loaded records, in one transaction.
+        """Write what is kept beside the loaded records, some at a time.
 
         What an earlier attempt wrote is replaced, so that a resumed import tells of
         each record once.
         """
-        with self._database.transaction() as tx:
-            self.hold_fence(tx, claim)
-            for table, frames in vars(kept).items():
+        for wait_s in RECONNECT_WAITS_S:
+            try:
+                return self._set_aside(claim, kept)
+            except StoreBusy:
+                raise
+            except StoreUnavailable:
+                time.sleep(wait_s)
+        return self._set_aside(claim, kept)
+
+    def _set_aside(self, claim: Claim, kept: SetAside) -> None:
+        def clear(tx: Transaction) -> None:
+            for table in vars(kept):
                 tx.execute(f"import/clear_{table}", import_id=claim.import_id)
-                for frame in frames:
-                    tx.load(f"{table}_record", frame)
             self.hold_fence(tx, claim)
+
+        def keep(table: str, rows: pl.DataFrame, tx: Transaction) -> None:
+            tx.load(f"{table}_record", rows)
+            self.hold_fence(tx, claim)
+
+        self._database.run(clear)
+        for table, frames in vars(kept).items():
+            for rows in _gathered(frames, ASIDE_ROWS):
+                self._database.run(partial(keep, table, rows))
 
     def load(
         self,
@@ -339,16 +478,15 @@ class ImportStore:
             StoreError: When the database would not store a row exactly as sent.
         """
         rows = cdr.require(records, STORED, "load")
-        ledger = _ledger_rows(rows, claim.import_id, first_batch_no, batch_rows)
-        with self._database.transaction() as tx:
-            for key in replaced.iter_rows(named=True):
-                tx.execute(
-                    "import/keep_superseded", superseded_by_import_id=claim.import_id, **key
-                )
-                tx.execute("import/remove_superseded", **key)
+        ledger = ledger_rows(rows, claim.import_id, first_batch_no, batch_rows)
+
+        def work(tx: Transaction) -> None:
+            supersede(tx, claim.import_id, replaced)
             tx.load("call_detail_record", rows, batch_rows=batch_rows)
             tx.load("import_batch", ledger)
             self.hold_fence(tx, claim)
+
+        self.surely(work, lambda: self.ledger(claim).last_batch_no >= first_batch_no)
         return ledger.height
 
     def finish(
@@ -397,6 +535,39 @@ class ImportStore:
         self._database.run(work)
 
 
+def supersede(tx: Transaction, import_id: int, replaced: pl.DataFrame) -> None:
+    """Move stored records (KEY) to history, because an import delivers them anew.
+
+    Raises:
+        StoreError: When one of them is not there to be moved.
+    """
+    for key in replaced.iter_rows(named=True):
+        kept = tx.execute(
+            "import/keep_superseded", superseded_by_import_id=import_id, **key
+        )
+        removed = tx.execute("import/remove_superseded", **key)
+        if (kept, removed) != (1, 1):
+            message = (
+                f"import {import_id} replaces a record of customer {key['customer_id']} at "
+                f"{key['call_date']} that is not there any more; run it again"
+            )
+            raise StoreError(message)
+
+
+def _gathered(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """Put small frames together until they have about so many rows."""
+    held: list[pl.DataFrame] = []
+    count = 0
+    for frame in frames:
+        held.append(frame)
+        count += frame.height
+        if count >= rows:
+            yield pl.concat(held)
+            held, count = [], 0
+    if held:
+        yield pl.concat(held)
+
+
 def _by_content(tx: Transaction, provider: str, sha256: str) -> ImportRow | None:
     row = tx.row("import/by_content", provider=provider, sha256=sha256)
     return None if row is None else _import_row(row)
@@ -413,16 +584,21 @@ def _import_row(row: Row) -> ImportRow:
         message=row["message"],
         file_name=row["file_name"],
         sha256=row["sha256"],
+        account=row["account"],
+        period=row["period"],
+        sequence=row["sequence"],
         outcome=Outcome(**counts),
         duration_ms=int(row["duration_ms"]),
         fence=int(row["fence"]),
+        profile_sha256=row["profile_sha256"],
         control_text=row["control_text"],
     )
 
 
-def _ledger_rows(
+def ledger_rows(
     rows: pl.DataFrame, import_id: int, first_batch_no: int, batch_rows: int
 ) -> pl.DataFrame:
+    """Describe batches (rows of ``import_batch``) of records in their order."""
     numbered = rows.select(
         (pl.int_range(pl.len(), dtype=pl.Int64) // batch_rows + first_batch_no).alias(
             "batch_no"
@@ -441,8 +617,3 @@ def _ledger_rows(
         .sort("batch_no")
         .select(pl.lit(import_id, pl.Int64).alias("import_id"), pl.all())
     )
-
-
-def keys_of(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the KNOWN rows of several pages as one frame."""
-    return pl.concat([pl.DataFrame(schema=KNOWN), *frames])

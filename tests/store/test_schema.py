@@ -193,7 +193,8 @@ def test_an_upgrade_cut_before_each_of_its_statements_is_finished_by_the_next(
         while True:
             changes[0] = 0
             # SQLite undoes all of it, so each attempt must get one further on its own.
-            allowed[0] = 1 if new.dialect == "mysql" else allowed[0] + 1
+            # On MySQL the mark of one revision commits with the first table of the next.
+            allowed[0] = 2 if new.dialect == "mysql" else allowed[0] + 1
             try:
                 new.upgrade()
             except CutError:
@@ -201,7 +202,7 @@ def test_an_upgrade_cut_before_each_of_its_statements_is_finished_by_the_next(
                 assert cuts < 200
                 continue
             break
-        assert cuts > 20
+        assert cuts > 15
         sa.event.remove(new._engine, "before_cursor_execute", cut)
         assert tables(new) == tables(model)
         assert indexes(new) == indexes(model)
@@ -213,7 +214,8 @@ def test_the_newest_revision_is_the_last_file(database: Database) -> None:
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == newest_revision()
     with database.snapshot() as tx:
-        assert [row["version_num"] for row in tx.rows("database/version")] == ["0001"]
+        found = [row["version_num"] for row in tx.rows("database/version")]
+        assert found == [newest_revision()]
 
 
 def test_a_database_that_a_newer_program_upgraded_is_left_alone(

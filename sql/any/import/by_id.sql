@@ -25,6 +25,7 @@ SELECT
     cost_micros,
     duration_ms,
     fence,
+    profile_sha256,
     control_text
 FROM import_queue
 WHERE id = :import_id;

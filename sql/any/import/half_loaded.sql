@@ -1,4 +1,4 @@
--- Other imports of a provider that stopped after some of their batches were stored.
+-- Imports of a provider that stopped after some of their batches were stored, but one.
 -- reads:  import_queue, import_batch
 -- params: provider, import_id
 -- yields: id
@@ -8,6 +8,7 @@ WHERE
     q.provider = :provider
     AND q.id <> :import_id
     AND q.complete = 0
+    AND q.status IN ('waiting', 'running', 'failed')
     AND EXISTS (
         SELECT 1
         FROM import_batch AS b

@@ -25,6 +25,7 @@ SELECT
     cost_micros,
     duration_ms,
     fence,
+    profile_sha256,
     control_text
 FROM import_queue
 ORDER BY id DESC

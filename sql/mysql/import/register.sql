@@ -1,4 +1,4 @@
--- A delivery that was never seen before, waiting to be imported.
+-- A delivery that was never seen before, waiting to be imported; a known one stays.
 -- writes: import_queue
 -- params: type, provider, file_name, sha256, size_bytes, account, period, sequence,
 --         profile_version, profile_sha256, control_text
@@ -16,5 +16,8 @@ VALUES (
     :account,
     :period,
     :sequence,
-    :profile_version, :profile_sha256, :control_text
-);
+    :profile_version,
+    :profile_sha256,
+    :control_text
+)
+ON DUPLICATE KEY UPDATE sha256 = import_queue.sha256;
