@@ -14,19 +14,24 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
+from etl.bus import new_job
+from etl.corrections import invoice_command
 from etl.importing import Importer
 from etl.settings import Settings
 from etl.stopping import STOP
 from etl.storage import Storage
 from etl.totals_work import TotalsWork
-from loaders.database import Database
+from loaders.corrections import CorrectionStore
+from loaders.database import Database, Transaction
 from loaders.imports import ImportStore
 from loaders.jobs import JobQueue
 from loaders.leases import Leases
+from loaders.monitor import Monitor
 from loaders.open import open_database
 from loaders.provider_invoices import ProviderInvoiceStore
 from loaders.reference import ReferenceStore
 from loaders.requests import DeliveryRequests
+from loaders.set_aside import SetAsideStore
 from loaders.sync import SyncStore
 from loaders.totals import TotalsStore
 from transforms.errors import ConfigError
@@ -109,6 +114,28 @@ class App:
     def syncs(self) -> SyncStore:
         """The schedule of feeds, and its tasks."""
         return SyncStore(self.database)
+
+    @cached_property
+    def corrections_store(self) -> CorrectionStore:
+        """What operators decide about deliveries."""
+
+        def again(tx: Transaction, import_id: int, provider: str) -> None:
+            job = new_job(invoice_command(provider, import_id))
+            self.jobs.enqueue(tx, job, uuid4().hex[:16])
+
+        return CorrectionStore(
+            self.database, self.totals, self.leases, self.settings.lease_seconds, again
+        )
+
+    @cached_property
+    def monitor(self) -> Monitor:
+        """Questions about how things go."""
+        return Monitor(self.database)
+
+    @cached_property
+    def set_aside(self) -> SetAsideStore:
+        """Records beside the loaded ones."""
+        return SetAsideStore(self.database)
 
     @cached_property
     def provider_invoices(self) -> ProviderInvoiceStore:

@@ -380,7 +380,11 @@ class Bus:
     ) -> tuple[Step, tuple[int, ...]]:
         """Do one claimed job and write how it ended."""
         exit_code = 0
-        with Heartbeat(self._queue, job, self._lease_s) as heartbeat:
+
+        def renew() -> None:
+            self._queue.heartbeat(job, self._lease_s)
+
+        with Heartbeat(renew, self._lease_s, f"job {job.id}") as heartbeat:
             context = Context(
                 job,
                 self._queue,

@@ -20,11 +20,15 @@ from transforms.errors import BillingError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Try it all: a simulated provider, an import, totals, a summary."),
+    "init": ("setup", "Write a settings file and empty reference files to start from."),
     "db:upgrade": ("database", "Create or upgrade the schema."),
     "doctor": ("database", "Check the database, its settings and the storage folder."),
     "reference:load": ("reference", "Load customers, subscriptions and sync profiles."),
+    "sync:manager": ("sync", "Store a task and a job for every feed that is due."),
     "provider:check": ("provider", "Show what a file would become; needs no database."),
     "provider:list": ("provider", "List the provider profiles there are."),
+    "plan:check": ("plans", "Check a rate plan as a whole; needs no database."),
+    "plan:price": ("plans", "Price events under a rate plan; needs no database."),
     "import": ("imports", "Import files by hand: ZIP, CSV or fixed-width."),
     "rejects:list": ("imports", "List records that were set aside, and why."),
     "rejects:replay": ("imports", "Load suspended records whose owner is known now."),
@@ -38,7 +42,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queue:unlock": ("queue", "Free a job whose owner is gone."),
     "queue:retry": ("queue", "Try a failed job again and follow its chain."),
     "worker": ("queue", "Work the queue."),
+    "queue:stop-workers": ("queue", "Let every worker finish its job and end."),
     "chains": ("queue", "Show what follows what."),
+    "import:list": ("corrections", "List deliveries, how each ended, and who decided."),
+    "import:accept": ("corrections", "Import a file that was refused for its rejects."),
+    "import:release": ("corrections", "Let a held import go on."),
+    "import:revert": ("corrections", "Back an import out, as if it had never come."),
+    "cdr:rematch": ("corrections", "Give stored records to their owners of now."),
+    "monitor": ("monitor", "Show syncs, imports, volume, totals and the queue."),
+    "health": ("monitor", "Look at each critical path; say what is broken."),
+    "nightly": ("nightly", "Sync, import, total, audit, report: one process, one exit code."),
     "audit": ("audit", "Prove that every record and every micro is accounted for."),
 }
 """Every command: its module in ``etl/commands/`` and what it does, in one line."""

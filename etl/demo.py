@@ -1,24 +1,25 @@
-"""The demo: a whole night on this machine, from a simulated provider to backed-up totals.
+"""The demo: a whole night on this machine, with all six providers and made-up customers.
 
-Effects: writes generated deliveries and reference data to a folder, runs a RoutIT simulator
-on loopback, and works with the application's own database. Everything it does is what a
-night does; only the provider is a simulator and the customers are made up.
+Effects: writes deliveries, drop folders and reference data to a folder, runs a RoutIT
+simulator on loopback, and works with the application's own database. Everything it does is
+what a night does; only RoutIT is a simulator and the customers are made up.
 """
 
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from etl.app import App
-from etl.bus import JobReport
-from etl.chains import RequestDelivery
+from etl.chains import ROUTIT, RequestDelivery
 from etl.extract.credentials import OAuth2ClientCredentials
 from etl.generate import Demand, generate_routit
-from etl.handlers import ROUTIT, bus_of
+from etl.handlers import bus_of
+from etl.night import Night, run_night
 from etl.profiles import load_profile
 from etl.reference_files import read_reference
 from etl.simulator import RoutitSimulator
@@ -27,16 +28,35 @@ from transforms.errors import BillingError, ConfigError, ContractError
 from transforms.outcome import Outcome
 from transforms.profile import Profile
 
+AS_OF = datetime(2026, 11, 2, 2, 10, tzinfo=UTC)
+"""The demo's night: October's deliveries are there."""
 PERIOD = "202610"
 EXAMPLE_ACCOUNT = "10001"
 """The account of the example delivery that is shipped."""
 GENERATED_ACCOUNT = "20001"
-EXAMPLE_FILE = "CDR_10001_202610.zip"
+ROUTIT_EXAMPLE = "CDR_10001_202610.zip"
 RECORDS = 50_000
 CUSTOMERS = 200
 SECRET_NAME = "ETL_DEMO_ROUTIT_SECRET"  # the name of a variable, not a secret
-MOST_STEPS = 20
+MOST_QUESTIONS = 20
 PAUSE_S = 0.1
+PATIENCE_S = 30.0
+
+FOLDER_EXAMPLES = {
+    "kpn_sp16": ("SP16_00016_20261006020000_000123.DAT",),
+    "vodafone_nl": ("Vodafone_300000061_202603.csv",),
+    "tmobile_calvi": (
+        "TMO_CALVI_AC9_202610_0007.tsv",
+        "TMO_CALVI_AC9_202610_0007.tsv.ctl",
+    ),
+    "yielder": ("yielder_4711_2026-10.csv",),
+    "kpn_een": ("KPNEEN_123456789_202610.csv",),
+}
+"""The example deliveries that come through drop folders."""
+
+EXTRA_CUSTOMER = "201,Voorbeeld BV,,,EUR\n"
+EXTRA_NUMBERS = ("+31200000053", "+31880000032", "+3197000000074")
+"""Numbers of the examples that none of the made-up customers has."""
 
 Say = Callable[[str], None]
 AccountAndPeriod = tuple[str, str]
@@ -47,6 +67,7 @@ class Evening:
     """What a demo found and did."""
 
     imports: tuple[ImportRow, ...]
+    night: Night
     loaded_now: int
     new_revisions: int
     seconds: float
@@ -62,7 +83,7 @@ class Evening:
 
 
 def run_demo(app: App, folder: Path, say: Say) -> Evening:
-    """Run a night: request, download, import, provider invoice, totals, backup.
+    """Run a night: the RoutIT chain by hand, then the nightly run over all six feeds.
 
     Args:
         app: The application, its database included.
@@ -76,41 +97,56 @@ def run_demo(app: App, folder: Path, say: Say) -> Evening:
     started = time.monotonic()
     profile = load_profile(ROUTIT)
     deliveries = _deliveries(folder)
+    before = _revisions(app)
     done_before = {row.id for row in app.imports.recent(100) if row.is_complete}
     with _simulator(deliveries, profile) as simulator:
         _load_reference(app, folder, simulator, say)
-        reports = [_follow(app, each, say) for each in deliveries]
-    import_ids = [_import_id(app, each) for each in deliveries]
-    rows = tuple(row for each in import_ids if (row := app.imports.find(each)) is not None)
+        for asked_for in deliveries:
+            _follow(app, asked_for, say)
+        night = run_night(app, AS_OF, PATIENCE_S, lambda line: say(f"nightly: {line}"))
+    rows = tuple(row for row in reversed(app.imports.recent(100)) if row.is_complete)
     return Evening(
         imports=rows,
+        night=night,
         loaded_now=sum(row.outcome.loaded for row in rows if row.id not in done_before),
-        new_revisions=sum(
-            int(str(step.result.get("new_revisions", 0)))
-            for report in reports
-            for step in report.steps
-        ),
+        new_revisions=_revisions(app) - before,
         seconds=time.monotonic() - started,
     )
 
 
+def _revisions(app: App) -> int:
+    """How many revisions of totals were ever written."""
+    return sum(app.totals.largest(most=1_000_000)["revision"].to_list())
+
+
 def _deliveries(folder: Path) -> dict[AccountAndPeriod, Path]:
-    """Make the deliveries: the shipped example, and a larger one that is made up."""
+    """Make what the providers send: RoutIT's two ZIPs, and a drop folder for each other."""
     folder.mkdir(parents=True, exist_ok=True)
     generated = generate_routit(
         folder, Demand(RECORDS, CUSTOMERS, account=GENERATED_ACCOUNT, period=PERIOD)
     )
-    example = folder / EXAMPLE_FILE
-    with as_file(files("etl") / "providers" / "examples" / EXAMPLE_FILE) as shipped:
-        shutil.copyfile(shipped, example)
+    with as_file(files("etl") / "providers" / "examples") as shipped:
+        example = folder / ROUTIT_EXAMPLE
+        shutil.copyfile(shipped / ROUTIT_EXAMPLE, example)
+        for provider, names in FOLDER_EXAMPLES.items():
+            inbox = _inbox(folder, provider)
+            inbox.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                shutil.copyfile(shipped / name, inbox / name)
+                # A file that just changed may still be growing; this one has long arrived.
+                os.utime(inbox / name, (0, 0))
     return {
         (EXAMPLE_ACCOUNT, PERIOD): example,
         (GENERATED_ACCOUNT, PERIOD): generated.path,
     }
 
 
+def _inbox(folder: Path, provider: str) -> Path:
+    return (folder / "inbox" / provider).resolve()
+
+
 def _simulator(
-    deliveries: dict[AccountAndPeriod, Path], profile: Profile
+    deliveries: Mapping[AccountAndPeriod, Path], profile: Profile
 ) -> RoutitSimulator:
     if profile.source.poll is None:
         message = f"profile {profile.id}: [source.poll] is missing; it says how to ask"
@@ -120,31 +156,55 @@ def _simulator(
 
 
 def _load_reference(app: App, folder: Path, simulator: RoutitSimulator, say: Say) -> None:
-    credentials = simulator.credentials
-    if not isinstance(credentials, OAuth2ClientCredentials):
-        message = "the demo's simulator asks for OAuth2"
-        raise ContractError(message)
-    (folder / "sync_profiles.toml").write_text(
-        "[[sync_profile]]\n"
-        f'provider = "{ROUTIT}"\n'
-        "[sync_profile.settings]\n"
-        'transport = "https"\n'
-        f'url = "{simulator.base_url}"\n'
-        f'account = "{EXAMPLE_ACCOUNT}"\n'
-        'auth = "oauth2"\n'
-        f'token_url = "{credentials.token_url}"\n'
-        f'client_id = "{credentials.client_id}"\n'
-        f'secret = "env:{SECRET_NAME}"\n',
-        encoding="utf-8",
-    )
+    with (folder / "customers.csv").open("a", encoding="utf-8") as customers:
+        customers.write(EXTRA_CUSTOMER)
+    with (folder / "subscriptions.csv").open("a", encoding="utf-8") as numbers:
+        numbers.writelines(f"{number},number,201,,\n" for number in EXTRA_NUMBERS)
+    feeds = [
+        _routit_feed(simulator),
+        *(_folder_feed(folder, each) for each in FOLDER_EXAMPLES),
+    ]
+    (folder / "sync_profiles.toml").write_text("\n".join(feeds), encoding="utf-8")
+
     reference = read_reference(folder)
     if reference.customers is None or reference.subscriptions is None:
         message = f"{folder}: the demo's own reference files are gone"
         raise ContractError(message)
     _require_own_customers(app, reference.customers["name"].to_list())
     app.reference.replace(reference)
-    numbers = reference.subscriptions.height
-    say(f"reference data: {CUSTOMERS} customers, {numbers:,} numbers")
+    say(
+        f"reference data: {reference.customers.height} customers, "
+        f"{reference.subscriptions.height:,} numbers, {len(feeds)} feeds"
+    )
+
+
+def _routit_feed(simulator: RoutitSimulator) -> str:
+    credentials = simulator.credentials
+    if not isinstance(credentials, OAuth2ClientCredentials):
+        message = "the demo's simulator asks for OAuth2"
+        raise ContractError(message)
+    return (
+        "[[sync_profile]]\n"
+        f'provider = "{ROUTIT}"\n'
+        "[sync_profile.settings]\n"
+        'transport = "https"\n'
+        f'url = "{simulator.base_url}"\n'
+        f'account = "{GENERATED_ACCOUNT}"\n'
+        'auth = "oauth2"\n'
+        f'token_url = "{credentials.token_url}"\n'
+        f'client_id = "{credentials.client_id}"\n'
+        f'secret = "env:{SECRET_NAME}"\n'
+    )
+
+
+def _folder_feed(folder: Path, provider: str) -> str:
+    return (
+        "[[sync_profile]]\n"
+        f'provider = "{provider}"\n'
+        "[sync_profile.settings]\n"
+        'transport = "folder"\n'
+        f'folder = "{_inbox(folder, provider)}"\n'
+    )
 
 
 def _require_own_customers(app: App, names: list[str]) -> None:
@@ -158,29 +218,22 @@ def _require_own_customers(app: App, names: list[str]) -> None:
         raise ConfigError(message)
 
 
-def _follow(app: App, asked_for: AccountAndPeriod, say: Say) -> JobReport:
+def _follow(app: App, asked_for: AccountAndPeriod, say: Say) -> None:
     """Ask until the delivery is ready; its chain follows by itself."""
     account, period = asked_for
     bus = bus_of(app)
-    for _ in range(MOST_STEPS):
+    for _ in range(MOST_QUESTIONS):
         report = bus.run(RequestDelivery(account, period), app.stop)
-        first = report.steps[0]
         if report.failed_step is not None:
             message = f"{report.failed_step.command}: {report.failed_step.message}"
             raise BillingError(message)
-        if first.status == "done":
-            steps = " -> ".join(step.command for step in report.steps)
-            say(f"account {account}, {period}: {steps}")
-            return report
-        say(f"account {account}, {period}: not ready yet, asking again")
+        if report.steps[0].status == "done":
+            for step in report.steps:
+                say(f"account {account}, {period}: {step.command} {step.status}")
+            return
+        say(f"account {account}, {period}: not ready yet; retry later")
         time.sleep(PAUSE_S)
-    message = f"the simulator did not prepare account {account} in {MOST_STEPS} questions"
+    message = (
+        f"the simulator did not prepare account {account} in {MOST_QUESTIONS} questions"
+    )
     raise BillingError(message)
-
-
-def _import_id(app: App, asked_for: AccountAndPeriod) -> int:
-    asked = app.requests.find(ROUTIT, *asked_for)
-    if asked is None or asked.import_id is None:
-        message = f"account {asked_for[0]}: nothing was downloaded"
-        raise BillingError(message)
-    return asked.import_id

@@ -55,9 +55,7 @@ def sftp_folder(feed: SyncProfile, profile: Profile, limits: Limits) -> "SftpFol
         raise ConfigError(message) from exc
     settings = feed.settings
     url = urlsplit(settings.url)
-    user = unquote(url.username or "") or settings.client_id
-    if user.startswith(("env:", "file:")):
-        user = _secret(feed.provider, "client_id", user)
+    user = unquote(url.username or "") or _client_id(feed)
     needed = {
         "client_id": user,
         "secret": settings.secret,
@@ -133,8 +131,16 @@ def _credentials(feed: SyncProfile) -> Credentials:
     settings = feed.settings
     secret = _secret(feed.provider, "secret", settings.secret)
     if settings.auth == "basic":
-        return BasicCredentials(settings.client_id, secret)
-    return OAuth2ClientCredentials(settings.token_url, settings.client_id, secret)
+        return BasicCredentials(_client_id(feed), secret)
+    return OAuth2ClientCredentials(settings.token_url, _client_id(feed), secret)
+
+
+def _client_id(feed: SyncProfile) -> str:
+    """The user's name: as it stands in the settings, or where they point."""
+    name = feed.settings.client_id
+    if name.startswith(("env:", "file:")):
+        return _secret(feed.provider, "client_id", name)
+    return name
 
 
 def _secret(provider: str, key: str, reference: str) -> str:

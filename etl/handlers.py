@@ -15,14 +15,22 @@ from typing import TypeVar
 from etl.app import App
 from etl.bus import Bus, Context, Done, NotReady, Outcome, Route, route, routes
 from etl.chains import (
+    IMPORTS,
+    ROUTIT,
     BackupTotals,
+    CollectFolder,
+    CollectSftp,
     DispatchTotals,
     DownloadDelivery,
+    ImportCollected,
     ImportDelivery,
+    InvoiceCollected,
     InvoiceImport,
     NewTotals,
     RequestDelivery,
+    SyncProvider,
 )
+from etl.collecting import collect_folder, collect_sftp, put_away_import
 from etl.extract.routit import (
     LinkExpired,
     Pending,
@@ -34,6 +42,7 @@ from etl.extract.routit import (
 from etl.feeds import routit_client
 from etl.profiles import load_profile
 from etl.registering import register_stored
+from etl.sync import followed, sync_provider
 from loaders.database import Transaction
 from loaders.imports import ImportRow
 from loaders.jobs import Job
@@ -42,7 +51,11 @@ from transforms.errors import ConfigError, DeliveryRefused, SourceError
 from transforms.profile import Profile
 from transforms.provider_invoice import provider_invoice
 
-ROUTIT = "routit"
+FIRST_ONES_S = 5
+"""How soon an import asks again whether the ones before it are through."""
+
+FOR_A_PERSON = ("held", "refused", "failed", "reverted")
+"""Imports that nobody but a person lets go on."""
 
 C = TypeVar("C")
 
@@ -63,13 +76,18 @@ def handler_table(app: App) -> dict[str, Route]:
     def bound(
         handler: Callable[[App, C, Context], Outcome],
     ) -> Callable[[C, Context], Outcome]:
-        return partial(handler, app)
+        return partial(followed(handler), app)
 
     return routes(
+        route(SyncProvider, bound(sync_provider)),
+        route(CollectFolder, bound(collect_folder)),
+        route(CollectSftp, bound(collect_sftp)),
         route(RequestDelivery, bound(request_delivery)),
         route(DownloadDelivery, bound(download_delivery)),
         route(ImportDelivery, bound(import_delivery)),
         route(InvoiceImport, bound(invoice_import)),
+        route(ImportCollected, bound(import_delivery)),
+        route(InvoiceCollected, bound(invoice_import)),
         route(DispatchTotals, bound(dispatch_totals)),
         route(NewTotals, bound(new_totals)),
         route(BackupTotals, bound(backup_totals)),
@@ -79,11 +97,14 @@ def handler_table(app: App) -> dict[str, Route]:
 def request_delivery(app: App, command: RequestDelivery, context: Context) -> Outcome:
     """Ask for a delivery once, then ask how it stands until it is ready.
 
-    A worker never waits here: what is not ready comes back to the queue.
+    A worker never waits here: what is not ready comes back to the queue. What was
+    downloaded before is not asked for again, unless the command says so.
     """
-    client, profile = _routit(app)
     asked = app.requests.find(ROUTIT, command.account, command.period)
-    if asked is None:
+    if asked is not None and asked.status == "downloaded" and not command.again:
+        return _downloaded_before(app, asked)
+    client, profile = _routit(app)
+    if asked is None or asked.status == "downloaded":
         requested = client.request(command.account, command.period)
         asked = RequestedDelivery(
             ROUTIT, command.account, command.period, requested.request_id, "requested"
@@ -94,6 +115,22 @@ def request_delivery(app: App, command: RequestDelivery, context: Context) -> Ou
         return _not_ready(profile, context.job, state)
     follower = DownloadDelivery(command.account, command.period)
     return Done({"request_id": asked.request_id, "state": "ready"}, (follower,))
+
+
+def _downloaded_before(app: App, asked: RequestedDelivery) -> Done:
+    """Go on from the import, unless it is through or waits for a person."""
+    row = None if asked.import_id is None else app.imports.find(asked.import_id)
+    if row is None:
+        message = (
+            f"RoutIT's delivery of {asked.period} was downloaded, but its import is gone; "
+            f"run: etl routit:request --account={asked.account} --period={asked.period} "
+            "--again"
+        )
+        raise ConfigError(message)
+    found = f"{asked.period} was already downloaded as import {row.id} ({row.status})"
+    result = {"import_id": row.id, "state": "downloaded", "found": found}
+    is_over = app.syncs.is_invoiced(row.id) or row.status in FOR_A_PERSON
+    return Done(result, () if is_over else (ImportDelivery(row.id),))
 
 
 def _not_ready(profile: Profile, job: Job, state: Pending) -> NotReady:
@@ -117,7 +154,6 @@ def _not_ready(profile: Profile, job: Job, state: Pending) -> NotReady:
 
 def download_delivery(app: App, command: DownloadDelivery, context: Context) -> Outcome:
     """Bring a ready delivery into storage, and register its import with the completion."""
-    client, profile = _routit(app)
     asked = app.requests.find(ROUTIT, command.account, command.period)
     if asked is None:
         message = (
@@ -125,6 +161,9 @@ def download_delivery(app: App, command: DownloadDelivery, context: Context) -> 
             f"run: etl routit:request --account={command.account} --period={command.period}"
         )
         raise ConfigError(message)
+    if asked.status == "downloaded":
+        return _downloaded_before(app, asked)
+    client, profile = _routit(app)
     state = client.status(asked.request_id)
     if isinstance(state, Pending):
         return _not_ready(profile, context.job, state)
@@ -150,7 +189,11 @@ def download_delivery(app: App, command: DownloadDelivery, context: Context) -> 
         )
         return context.finish(
             tx,
-            {"import_id": row.id, "file": file_name, "size_bytes": stored.size_bytes},
+            {
+                "import_id": row.id,
+                "found": f"{file_name} to import",
+                "size_bytes": stored.size_bytes,
+            },
             (ImportDelivery(row.id),),
         )
 
@@ -166,27 +209,46 @@ def _bring(client: RoutitClient, request_id: str, ready: Ready, target: Path) ->
         client.download(again, target)
 
 
-def import_delivery(app: App, command: ImportDelivery, context: Context) -> Outcome:
-    """Load a registered delivery; its completion and what follows are one commit."""
+def import_delivery(
+    app: App, command: ImportDelivery | ImportCollected, context: Context
+) -> Outcome:
+    """Load a registered delivery; its completion and what follows are one commit.
+
+    Of one provider the first that came is loaded first: a later record may replace it.
+    """
     row = app.imports.find(command.import_id)
     if row is None:
         message = f"there is no import {command.import_id}; see: etl import:list"
         raise ConfigError(message)
-    follower = (InvoiceImport(row.id),)
+    invoice = InvoiceImport if isinstance(command, ImportDelivery) else InvoiceCollected
+    follower = (invoice(row.id),)
     if row.is_complete:
         return Done({"import_id": row.id, "status": "already_imported"}, follower)
+    if before := _still_before(app, row, context.job):
+        message = f"import {before} of {row.provider} came first; this one goes after it"
+        return NotReady(FIRST_ONES_S, message)
     profile = load_profile(row.provider, folders=[app.settings.providers])
 
     def finish(tx: Transaction, done: ImportRow) -> None:
         context.finish(tx, {"import_id": done.id, **asdict(done.outcome)}, follower)
 
     finished = app.importer().import_stored(row, profile, finish)
+    put_away_import(app, finished, profile)
     if finished.status != "done":
         raise DeliveryRefused(finished.message)
     return Done({"import_id": row.id, **asdict(finished.outcome)}, follower)
 
 
-def invoice_import(app: App, command: InvoiceImport, context: Context) -> Outcome:
+def _still_before(app: App, row: ImportRow, job: Job) -> int | None:
+    """The import that must go first; an import asked for by hand waits for none."""
+    if job.parent_id is None:
+        return None
+    return app.syncs.earlier_import(row.provider, row.id, IMPORTS)
+
+
+def invoice_import(
+    app: App, command: InvoiceImport | InvoiceCollected, context: Context
+) -> Outcome:
     """Work out what the provider charges for an import, by customer."""
     invoiced = app.provider_invoices.compute(
         command.import_id, lambda frames: provider_invoice(frames, app.engine)

@@ -1,4 +1,4 @@
-"""The heartbeat: keeps one job's lease alive while its handler works.
+"""The heartbeat: keeps a lease alive while its owner works.
 
 Effects: one thread with its own database connection, and this machine's monotonic clock,
 which only measures how long the lease was not renewed.
@@ -9,21 +9,28 @@ Units: ``_s`` seconds.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from etl.failpoints import failpoint
-from loaders.jobs import Job, JobQueue
 from transforms.errors import FenceLost
 
 _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Keeps one job's lease alive from a thread with its own connection."""
+    """Keeps a lease alive from a thread with its own connection."""
 
-    def __init__(self, queue: JobQueue, job: Job, lease_s: float) -> None:
-        self._queue = queue
-        self._job = job
+    def __init__(self, renew: Callable[[], None], lease_s: float, what: str) -> None:
+        """Plan to renew every third of the lease.
+
+        Args:
+            renew: Extends the lease; raises ``FenceLost`` when another has it.
+            lease_s: How long the lease lasts unrenewed.
+            what: What is leased, for the log: ``job 7``.
+        """
+        self._renew = renew
+        self._what = what
         self._lease_s = lease_s
         self._alive_at_s = time.monotonic()
         self._is_taken = threading.Event()
@@ -55,12 +62,12 @@ class Heartbeat:
             began_at_s = time.monotonic()
             try:
                 failpoint("before_heartbeat")
-                self._queue.heartbeat(self._job, self._lease_s)
+                self._renew()
                 failpoint("after_heartbeat")
             except FenceLost:
                 self._is_taken.set()
                 return
             except Exception as error:  # noqa: BLE001 - the next beat may succeed
-                _log.warning("job %d: heartbeat failed: %s", self._job.id, error)
+                _log.warning("%s: heartbeat failed: %s", self._what, error)
             else:
                 self._alive_at_s = began_at_s

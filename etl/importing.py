@@ -113,7 +113,7 @@ class Importer:
             if not row.is_complete:
                 self._attempt(row, profile, lease, finish)
         finally:
-            self._give_back(lease)
+            self.give_back(lease)
         return self._again(row.id)
 
     def finish_half_loaded(self, provider: str, lease: Lease, *, but_id: int = 0) -> None:
@@ -130,7 +130,8 @@ class Importer:
             profile = load_profile(provider, folders=[self.settings.providers])
             self._attempt(row, profile, lease, nothing_follows)
 
-    def _give_back(self, lease: Lease) -> None:
+    def give_back(self, lease: Lease) -> None:
+        """Give the provider's lease back, if the database lets us."""
         try:
             self.imports.free_provider(lease)
         except BillingError:
@@ -259,11 +260,18 @@ class Met:
 def later_imports(
     imports: ImportStore, row: ImportRow, import_ids: pl.Series
 ) -> frozenset[int]:
-    """Return those of some imports whose deliveries come after that of ``row``."""
+    """Return those of some imports whose deliveries come after that of ``row``.
+
+    Their names tell; where they cannot, the one that arrived later comes after.
+    """
     others = (imports.find(int(each)) for each in import_ids.unique().sort())
-    return frozenset(
-        other.id for other in others if other and row.order.is_before(other.order)
-    )
+    return frozenset(other.id for other in others if other and _is_before(row, other))
+
+
+def _is_before(row: ImportRow, other: ImportRow) -> bool:
+    if other.order.is_before(row.order):
+        return False
+    return row.order.is_before(other.order) or row.id < other.id
 
 
 @dataclass
@@ -403,7 +411,8 @@ class _OneImport:
         """Decide what becomes of owned records whose key is stored already (DECISION)."""
         if met.known.is_empty():
             return pl.DataFrame(schema=DECISION)
-        return pl.concat([self.decide(each, met) for each in self.owned(reading, earlier)])
+        decided = [self.decide(each, met) for each in self.owned(reading, earlier)]
+        return pl.concat([pl.DataFrame(schema=DECISION), *decided])
 
     def owned(self, reading: Reading, earlier: Earlier) -> Iterator[pl.DataFrame]:
         """The owned records that go on, in key order, under their final fingerprints."""

@@ -12,8 +12,8 @@ from datetime import date
 
 import polars as pl
 
-from etl.bus import Context, Done
-from etl.chains import BackupTotals
+from etl.bus import Command, Context, Done
+from etl.chains import BackupTotals, DispatchTotals
 from loaders.database import Database, Transaction
 from loaders.leases import Lease, Leases
 from loaders.reference import ReferenceStore
@@ -55,8 +55,18 @@ class TotalsWork:
         """Compute all cycles that wait, or only those that contain a day."""
         with self._lease() as lease:
             waiting = self._totals.dirty(day=day)
+            cycle = None if day is None else day.isoformat()
             computed = self._compute(waiting.select(list(PAIRS)))
-            return self._store(computed, waiting, lease, context, BackupTotals())
+
+            def followers(tx: Transaction) -> tuple[Command, ...]:
+                # A job that was sent while this one ran is this one. Whoever sent it has
+                # committed, or waits for our job's row and will find it done.
+                context.require_fence(tx)
+                left = self._totals.dirty_in(tx, day=day)
+                again = () if left.is_empty() else (DispatchTotals(cycle),)
+                return (BackupTotals(), *again)
+
+            return self._store(computed, waiting, lease, context, followers)
 
     def one(self, customer_id: int, day: date, context: Context) -> Done:
         """Compute one customer's cycle, whether it waits or not."""
@@ -66,9 +76,8 @@ class TotalsWork:
             seen = waiting.join(pair, on=CYCLE_KEY, how="semi")
             computed = self._compute(pair)
             start = pair["cycle_start_date"][0].isoformat()
-            return self._store(
-                computed, seen, lease, context, BackupTotals(customer_id, start)
-            )
+            backup = BackupTotals(customer_id, start)
+            return self._store(computed, seen, lease, context, lambda _tx: (backup,))
 
     def backup(
         self, customer_id: int | None, cycle_start: str | None, context: Context
@@ -132,7 +141,7 @@ class TotalsWork:
         seen: pl.DataFrame,
         lease: Lease,
         context: Context,
-        follower: BackupTotals,
+        followers: Callable[[Transaction], tuple[Command, ...]],
     ) -> Done:
         done: list[Done] = []
 
@@ -141,7 +150,7 @@ class TotalsWork:
                 "new_revisions": written.changed.height,
                 "unchanged": written.unchanged.height,
             }
-            done[:] = [context.finish(tx, figures, (follower,))]
+            done[:] = [context.finish(tx, figures, followers(tx))]
 
         self._totals.write(
             computed.headers,

@@ -8,7 +8,7 @@ provider's lease, proven in each transaction: it keeps imports of that provider 
 Units: ``_micros`` whole micros, ``_s`` seconds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -89,6 +89,23 @@ class Decision:
     record_count: int
     cost_micros: int
     reason: str
+
+
+@dataclass(frozen=True)
+class RevertFigures:
+    """What backing an import out is about.
+
+    Attributes:
+        record_count: Records of the import that are stored.
+        cost_micros: What they cost.
+        replaced: Records they replaced, which come back.
+        cycles: Cycles that need new totals.
+    """
+
+    record_count: int
+    cost_micros: int
+    replaced: int
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -191,8 +208,8 @@ class Moved:
     suspended: pl.DataFrame
 
 
-Again = Callable[[Transaction, Sequence[int]], None]
-"""Stores what must be worked out again for these imports, in the caller's transaction."""
+Again = Callable[[Transaction, int, str], None]
+"""Stores that the provider invoice of an import (id, provider) is worked out again."""
 
 
 class CorrectionStore:
@@ -212,6 +229,8 @@ class CorrectionStore:
         self._leases = leases
         self._lease_s = lease_s
         self._again = again
+        self.invoices_again: dict[int, str] = {}
+        """Imports (id and provider) whose provider invoice changed by this process."""
 
     # --- looking and deciding -------------------------------------------------------------
 
@@ -292,6 +311,7 @@ class CorrectionStore:
         Returns:
             The imports handed back, oldest first.
         """
+        self._database.run(lambda tx: tx.execute("import/free_expired"))
         with self._database.snapshot() as tx:
             waiting = tx.rows("corrections/freed")
         taken = []
@@ -311,6 +331,19 @@ class CorrectionStore:
         return taken
 
     # --- backing an import out ------------------------------------------------------------
+
+    def revert_figures(self, import_id: int) -> RevertFigures:
+        """Say what backing an import out is about."""
+        with self._database.snapshot() as tx:
+            ledger = _ledger(tx, import_id)
+            replaced = _the(tx.row("corrections/replaced_count", import_id=import_id))
+            cycles = tx.rows("corrections/cycles", import_id=import_id)
+        return RevertFigures(
+            ledger.record_count,
+            ledger.cost_micros,
+            int(replaced["record_count"]),
+            len(cycles),
+        )
 
     def begin_revert(
         self, lease: Lease, import_id: int, owner: str, by: str, reason: str
@@ -417,7 +450,8 @@ class CorrectionStore:
         self._totals.mark_dirty(
             tx, cycles.select(list(CYCLE)), f"import {import_id} reverted"
         )
-        self._again(tx, _invoiced(tx, history["import_id"].unique().sort().to_list()))
+        for other_id in history["import_id"].unique().sort():
+            self._invoice_again(tx, other_id)
         return history.height
 
     def offering(self, import_id: int) -> list[OfferingImport]:
@@ -586,7 +620,14 @@ class CorrectionStore:
                 tx, change.import_id, change.loaded, change.cost_micros, change.lines
             )
         _merge_cycles(tx, change.import_id, change.cycles)
-        self._again(tx, _invoiced(tx, [change.import_id]))
+        self._invoice_again(tx, change.import_id)
+
+    def _invoice_again(self, tx: Transaction, import_id: int) -> None:
+        """Have the provider invoice of an import worked out again, if there is one."""
+        row = tx.row("corrections/invoiced", import_id=import_id)
+        if row is not None:
+            self._again(tx, import_id, str(row["provider"]))
+            self.invoices_again[import_id] = str(row["provider"])
 
 
 # --- pages ------------------------------------------------------------------------------
@@ -766,14 +807,6 @@ def _cycles_left(tx: Transaction, import_id: int, rows: pl.DataFrame) -> pl.Data
 
 
 # --- small ones -------------------------------------------------------------------------
-
-
-def _invoiced(tx: Transaction, import_ids: Sequence[int]) -> list[int]:
-    return [
-        import_id
-        for import_id in import_ids
-        if tx.row("corrections/invoiced", import_id=import_id) is not None
-    ]
 
 
 def _cost_micros(rows: pl.DataFrame) -> int:

@@ -272,6 +272,22 @@ class ImportStore:
         """
         return self._leases.acquire(f"import:{provider}", owner, self._lease_s)
 
+    def keep_provider(self, lease: Lease) -> None:
+        """Extend the provider's lease between commits.
+
+        Raises:
+            FenceLost: When another owner took it over.
+        """
+        self._leases.renew(lease, self._lease_s)
+
+    def hold_provider(self, tx: Transaction, lease: Lease) -> None:
+        """Prove in this transaction that the provider's lease still holds, and extend it.
+
+        Raises:
+            FenceLost: When another owner took it over.
+        """
+        self._leases.require(tx, lease, self._lease_s)
+
     def free_provider(self, lease: Lease) -> None:
         """Give the provider's lease back."""
         self._leases.release(lease)

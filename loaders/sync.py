@@ -224,6 +224,24 @@ class SyncStore:
             )
         return None if row is None else int(row["id"])
 
+    def was_fetched(
+        self, provider: str, file_name: str, size_bytes: int, modified_s: int
+    ) -> bool:
+        """Whether a remote file was fetched since it was last changed.
+
+        When the clocks of the server and the database disagree, the answer may be no: the
+        file is then brought again and found to be known by its content.
+        """
+        with self._database.snapshot() as tx:
+            found = tx.row(
+                "sync/fetched",
+                provider=provider,
+                file_name=file_name,
+                size_bytes=size_bytes,
+                modified_s=modified_s,
+            )
+        return found is not None
+
     def is_invoiced(self, import_id: int) -> bool:
         """Whether what the provider charges for an import is worked out."""
         with self._database.snapshot() as tx:

@@ -158,7 +158,13 @@ class TotalsStore:
             day: Only the cycle of each customer that contains this day.
         """
         with self._database.snapshot() as tx:
-            return tx.frame("totals/dirty", DIRTY, customer_id=customer_id, day=day)
+            return self.dirty_in(tx, customer_id, day)
+
+    def dirty_in(
+        self, tx: Transaction, customer_id: int | None = None, day: date | None = None
+    ) -> pl.DataFrame:
+        """Do what :meth:`dirty` does, inside the caller's transaction."""
+        return tx.frame("totals/dirty", DIRTY, customer_id=customer_id, day=day)
 
     def records(
         self, tx: Transaction, pairs: pl.DataFrame, *, batch_rows: int = 100_000

@@ -83,3 +83,29 @@ def exact_sum(column: str) -> pl.Expr:
         ``Int64``; collecting raises when the sum does not fit. An empty sum is 0.
     """
     return pl.col(column).cast(pl.Int128).sum().cast(pl.Int64, strict=True).alias(column)
+
+
+def round_ratios(numerator: pl.Expr, denominator: pl.Expr, mode: RoundingMode) -> pl.Expr:
+    """Column twin of :func:`round_ratio`: round exact ratios to whole numbers.
+
+    Args:
+        numerator: ``Int128``; twice its size plus the denominator must fit in 128 bits.
+        denominator: ``Int128`` above zero.
+        mode: The named rule of the contract or plan.
+
+    Returns:
+        ``Int128``, null where an input is null.
+
+    Source:
+        docs/decisions/0002-micros-and-rounding.md.
+    """
+    size = numerator.abs()
+    whole, rest = size // denominator, size % denominator
+    added = {
+        "up": rest > 0,
+        "half-up": 2 * rest >= denominator,
+        "half-even": (2 * rest > denominator)
+        | ((2 * rest == denominator) & (whole % 2 == 1)),
+        "down": pl.lit(value=False),
+    }[mode]
+    return numerator.sign() * (whole + added.cast(pl.Int128))

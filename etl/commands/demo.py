@@ -35,10 +35,11 @@ Try next (etl is .venv/bin/etl):
 )
 @with_app
 def demo(app: App, voice: Voice, folder: Path) -> int:
-    """Run a whole night against a simulated provider, and say what came of it.
+    """Run a whole night with all six providers, and say what came of it.
 
-    A RoutIT simulator on loopback prepares two deliveries: the example that is shipped and
-    50,000 made-up records of 200 customers. Running it again changes nothing.
+    A RoutIT simulator on loopback prepares two deliveries, the shipped example and 50,000
+    made-up records of 200 customers; the examples of the five other providers lie in drop
+    folders. Running it again changes nothing.
     """
     evening = run_demo(app, folder, voice.say)
     faults = differences(app.database)

@@ -3,18 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from secrets import token_hex
 
 import click
 
 from etl.app import App
+from etl.bus import new_job
+from etl.chains import InvoiceImport
 from etl.check import check_delivery
 from etl.commands.options import SET_ASIDE_EXIT, Voice, gravest, with_app
+from etl.commands.reports import report_document, tell_report
+from etl.handlers import bus_of
+from etl.importing import nothing_follows
 from etl.profiles import load_profile
 from etl.progress import Meter
 from etl.reading import sidecar_text
 from etl.registering import register_stored
+from etl.replay import Replayer
+from etl.storage import safe_name
+from loaders.database import Row, Transaction
 from loaders.imports import ImportRow
-from transforms.errors import BillingError, ConfigError
+from loaders.set_aside import KINDS, Kind
+from transforms.errors import BillingError, DeliveryRefused, Stopped
 from transforms.money import decimal_text
 from transforms.profile import Profile
 
@@ -56,12 +66,15 @@ def import_files(
         documents.append(document)
         codes.append(code)
         _tell(voice, document)
+        if code == Stopped.exit_code:
+            break
     voice.document({"imports": documents})
     return gravest(codes)
 
 
 def _import_one(app: App, file: Path, profile: Profile) -> tuple[dict[str, object], int]:
     """Import one file; a fault of one file does not keep the next from its turn."""
+    row: ImportRow | None = None
     try:
         stored = app.storage.keep(
             file, limit_bytes=app.settings.limits.download_mb * 1_000_000
@@ -70,28 +83,37 @@ def _import_one(app: App, file: Path, profile: Profile) -> tuple[dict[str, objec
             app.imports, stored, file.name, profile, sidecar_text(file, profile)
         )
         if row.is_complete:
-            return import_document(row, "already_imported"), 0
+            return _already_imported(row, file.name), 0
         with Meter(f"import {row.id}") as meter:
-            row = app.importer(meter.add).import_stored(row, profile, _nothing_follows)
-    except ConfigError:
-        raise
+            row = app.importer(meter.add).import_stored(row, profile, nothing_follows)
     except BillingError as exc:
-        failed: dict[str, object] = {
-            "import_id": None,
-            "file": file.name,
-            "sha256": None,
-            "provider": profile.id,
-            "status": "failed",
-            **dict.fromkeys((*COUNTS, "cost_micros", "seconds"), 0),
-            "message": str(exc),
-        }
-        return failed, exc.exit_code
+        return _failed_document(file.name, profile, row, exc), exc.exit_code
     is_faulty = row.status != "done" or row.outcome.rejected or row.outcome.conflicts
     return import_document(row, row.status), SET_ASIDE_EXIT if is_faulty else 0
 
 
-def _nothing_follows(_tx: object, _row: object) -> None:
-    """An import by hand stops after loading; its cycles are marked."""
+def _already_imported(row: ImportRow, file_name: str) -> dict[str, object]:
+    """Describe bytes that are known: with the counts of their import, and its name."""
+    document = import_document(row, "already_imported")
+    name = safe_name(file_name)
+    note = f"import {row.id} loaded these bytes before"
+    if name != row.file_name:
+        note += f", under the name {row.file_name}"
+    return document | {"file": name, "message": note}
+
+
+def _failed_document(
+    file_name: str, profile: Profile, row: ImportRow | None, error: BillingError
+) -> dict[str, object]:
+    return {
+        "import_id": row.id if row else None,
+        "file": safe_name(file_name),
+        "sha256": row.sha256 if row else None,
+        "provider": profile.id,
+        "status": "refused" if isinstance(error, DeliveryRefused) else "failed",
+        **dict.fromkeys((*COUNTS, "cost_micros", "seconds"), 0),
+        "message": str(error),
+    }
 
 
 def import_document(row: ImportRow, status: str) -> dict[str, object]:
@@ -111,8 +133,6 @@ def import_document(row: ImportRow, status: str) -> dict[str, object]:
 def _tell(voice: Voice, document: dict[str, object]) -> None:
     outcome = ", ".join(f"{document[name]:,} {name}" for name in COUNTS if document[name])
     head = f"{document['file']}: {document['status']}"
-    if document["status"] == "already_imported":
-        head += f" (import {document['import_id']})"
     voice.say(f"{head}: {outcome}" if outcome else head)
     if document["loaded"]:
         cost = decimal_text(int(str(document["cost_micros"])))
@@ -123,20 +143,168 @@ def _tell(voice: Voice, document: dict[str, object]) -> None:
 
 def _dry_run(voice: Voice, files: Sequence[Path], profile: Profile) -> int:
     codes = []
-    documents = []
+    documents: list[dict[str, object]] = []
     for file in files:
-        for document in check_delivery(file, profile):
+        try:
+            checked = check_delivery(file, profile)
+        except BillingError as exc:
+            voice.say(f"{safe_name(file.name)}: {exc}")
+            documents.append({"file": safe_name(file.name), "message": str(exc)})
+            codes.append(exc.exit_code)
+            continue
+        for document in checked:
             outcome, control = document["outcome"], document["control"]
             counts = ", ".join(f"{count:,} {name}" for name, count in outcome.items())
-            voice.say(f"{file.name} ({document['layout']}): {counts}; {control['message']}")
-            documents.append(
-                {key: document[key] for key in ("provider", "layout", "outcome", "control")}
+            voice.say(
+                f"{safe_name(file.name)} ({document['layout']}): {counts}; "
+                f"{control['message']}"
             )
-            is_faulty = outcome["rejected"] or not control["ok"]
-            codes.append(SET_ASIDE_EXIT if is_faulty else 0)
+            told = ("provider", "layout", "outcome", "control")
+            documents.append(
+                {"file": safe_name(file.name)} | {key: document[key] for key in told}
+            )
+            is_fine = control["ok"] and not outcome["rejected"] + outcome["conflicts"]
+            codes.append(0 if is_fine else SET_ASIDE_EXIT)
     voice.say("Nothing was written.")
     voice.document({"dry_run": documents})
     return gravest(codes)
 
 
-COMMANDS = {"import": import_files}
+# --- records that were set aside ----------------------------------------------------------
+
+
+@click.command("rejects:list")
+@click.option("--import", "import_id", type=int, help="One import; default: all.")
+@click.option("--kind", type=click.Choice(KINDS), help="One kind; default: all.")
+@click.option("--limit", default=50, type=click.IntRange(1, 100_000), show_default=True)
+@click.option("--raw", "is_raw", is_flag=True, help="With the lines as delivered.")
+@with_app
+def list_rejects(
+    app: App,
+    voice: Voice,
+    import_id: int | None,
+    kind: Kind | None,
+    limit: int,
+    *,
+    is_raw: bool,
+) -> int:
+    """List records that were set aside, newest import first, and why.
+
+    Telephone numbers are hidden but for their last two digits, unless --raw is given.
+    """
+    kinds = KINDS if kind is None else (kind,)
+    counts = [
+        {"kind": each, "reason_code": code, "count": count}
+        for each in kinds
+        for code, count in app.set_aside.counts(each, import_id).items()
+    ]
+    records = [
+        _reject_document(each, row, is_raw=is_raw)
+        for each in kinds
+        for row in app.set_aside.records(each, import_id, limit)
+    ][:limit]
+    voice.table(
+        ("import", "kind", "member", "line", "reason"),
+        [
+            (
+                str(one["import_id"]),
+                one["kind"],
+                safe_name(str(one["member"])),
+                one["line_no"],
+                one["reason"],
+            )
+            for one in records
+        ],
+    )
+    if is_raw:
+        voice.say()
+        for one in records:
+            if one["raw"] is not None:
+                voice.say(f"{one['member']} {one['line_no']}: {safe_raw(str(one['raw']))}")
+    voice.say()
+    for count in counts:
+        voice.say(f"{count['count']:,} {count['kind']}: {count['reason_code']}")
+    if not counts:
+        voice.say("No record was set aside.")
+    voice.document({"records": records, "counts": counts})
+    return 0
+
+
+def _reject_document(kind: Kind, row: Row, *, is_raw: bool) -> dict[str, object]:
+    document: dict[str, object] = {
+        "import_id": int(row["import_id"]),
+        "provider": row["provider"],
+        "file": row["file_name"],
+        "kind": kind,
+        "member": row["member"],
+        "line_no": int(row["line_no"]),
+        "reason_code": row["reason_code"],
+        "reason": row["reason"],
+        "customer_id": row["customer_id"],
+        "call_date": row["call_date"],
+        "cost_micros": row["cost_micros"],
+        "against_import_id": row["against_import_id"],
+        "subscriber": row["subscriber"] if is_raw else masked(row["subscriber"]),
+    }
+    return document | {"raw": row["raw"]} if is_raw else document
+
+
+def masked(number: str | None) -> str | None:
+    """Hide all of a number but its last two digits: ``+31612345678`` is ``…78``."""
+    return None if number is None else f"…{number[-2:]}"
+
+
+def safe_raw(text: str) -> str:
+    """Return a delivered line as one line that cannot write on the terminal."""
+    return safe_name(text, max_chars=2_000)
+
+
+@click.command("rejects:replay")
+@click.option("--import", "import_id", type=int, help="One import; default: all.")
+@click.option("--dry-run", is_flag=True, help="Look for owners, write nothing.")
+@with_app
+def replay_rejects(app: App, voice: Voice, import_id: int | None, *, dry_run: bool) -> int:
+    """Load suspended records whose owner is known now, and mark their cycles for totals.
+
+    What still has no owner stays suspended. Imports that were invoiced by their provider
+    are invoiced again, with the chain of totals.
+    """
+    invoices: set[int] = set()
+
+    def follow(tx: Transaction, changed_id: int) -> None:
+        app.jobs.enqueue(tx, new_job(InvoiceImport(changed_id)), token_hex(8))
+        invoices.add(changed_id)
+
+    replayer = Replayer(app.importer(), app.set_aside, follow)
+    replayed = replayer.replay(import_id, dry_run=dry_run)
+    for one in replayed:
+        cost = decimal_text(one.cost_micros)
+        voice.say(
+            f"import {one.import_id}: {one.examined:,} suspended; {one.loaded:,} loaded "
+            f"(cost {cost}), {one.duplicates:,} duplicates, {one.conflicts:,} conflicts, "
+            f"{one.suspended:,} still without an owner"
+        )
+    if not replayed:
+        voice.say("No record is suspended.")
+    if dry_run:
+        voice.say("Nothing was written.")
+    reports = [bus_of(app).run(InvoiceImport(each), app.stop) for each in sorted(invoices)]
+    for report in reports:
+        tell_report(voice, report)
+    voice.document(
+        {
+            "imports": [asdict(one) for one in replayed],
+            "dry_run": dry_run,
+            "runs": [report_document(report) for report in reports],
+        }
+    )
+    has_conflicts = any(one.conflicts for one in replayed)
+    codes = [report.exit_code for report in reports]
+    return gravest([*codes, SET_ASIDE_EXIT if has_conflicts else 0])
+
+
+COMMANDS = {
+    "import": import_files,
+    "rejects:list": list_rejects,
+    "rejects:replay": replay_rejects,
+}

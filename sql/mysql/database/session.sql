@@ -1,5 +1,7 @@
--- Makes a new session strict and patient, whatever the server's own defaults are.
+-- Makes a new session strict, patient and UTC, whatever the server's own defaults are; in
+-- the repeated hour of autumn a local clock would let a lease end an hour late.
 SET SESSION
+    time_zone = '+00:00',
     sql_mode
     = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,'
       'ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION',

@@ -1,0 +1,90 @@
+"""``init``: a settings file to start from, and the folders and schema it names."""
+
+from pathlib import Path
+
+import click
+
+from etl.app import App
+from etl.commands.options import Voice, with_app
+from etl.settings import SETTINGS_FILE
+
+TEMPLATE = """\
+# Settings of cdr-etl. Order: flags, environment ETL_*, secret files, this file, defaults.
+# A database URL with a password belongs in the environment, not here.
+
+# database_url = "sqlite:///var/etl.db"
+# storage = "var/storage"          # delivered files and temporary work
+# providers = "providers"          # provider profiles of your own
+# lease_seconds = 120              # how long a silent worker keeps its work
+# batch_rows = 1000                # records in one LOAD DATA and one ledger row
+# batches_per_commit = 50
+# chunk_rows = 50000               # records read and sorted at a time
+
+[limits]
+# download_mb = 8192
+# download_seconds = 3600
+# minimum_bytes_per_s = 1024
+# duckdb_memory_mb = 768
+"""
+
+CUSTOMERS = "customer_id,name,timezone,cycle_day,currency\n"
+SUBSCRIPTIONS = "identifier,kind,customer_id,valid_from,valid_to\n"
+SYNC_PROFILES = """\
+# One table for each feed. A secret is a reference, env:NAME or file:/path, never a value.
+#
+# [[sync_profile]]
+# provider = "routit"
+# every_minutes = 60
+#   [sync_profile.settings]
+#   transport = "https"
+#   url = "https://provider.example/api"
+#   account = "10001"
+#   auth = "oauth2"
+#   token_url = "https://provider.example/oauth/token"
+#   client_id = "my-client"
+#   secret = "env:ROUTIT_SECRET"
+#
+# [[sync_profile]]
+# provider = "kpn_een"
+# every_minutes = 15
+#   [sync_profile.settings]
+#   transport = "folder"
+#   folder = "inbox/kpn_een"
+"""
+
+FILES = {
+    SETTINGS_FILE: TEMPLATE,
+    "reference/customers.csv": CUSTOMERS,
+    "reference/subscriptions.csv": SUBSCRIPTIONS,
+    "reference/sync_profiles.toml": SYNC_PROFILES,
+}
+
+
+@click.command("init")
+@with_app
+def init(app: App, voice: Voice) -> int:
+    """Write a settings file and empty reference files here, and create the schema.
+
+    A file that is there already is left as it is.
+    """
+    written = [name for name, content in FILES.items() if _write(Path(name), content)]
+    app.database.upgrade()
+    for name in FILES:
+        voice.say(f"{name}: {'written' if name in written else 'left as it was'}")
+    voice.say(
+        "The schema is up to date. Fill in reference/, then: etl reference:load reference"
+    )
+    kept = [each for each in FILES if each not in written]
+    voice.document({"written": written, "kept": kept})
+    return 0
+
+
+def _write(path: Path, content: str) -> bool:
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return True
+
+
+COMMANDS = {"init": init}

@@ -1,0 +1,11 @@
+-- How many conflict records there are, by reason.
+-- reads:  conflict_record
+-- params: first_import_id, last_import_id
+-- yields: reason_code, record_count
+SELECT
+    reason_code,
+    count(*) AS record_count
+FROM conflict_record
+WHERE import_id BETWEEN :first_import_id AND :last_import_id
+GROUP BY reason_code
+ORDER BY reason_code;
