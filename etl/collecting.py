@@ -9,6 +9,7 @@ known by its content.
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from etl.app import App
@@ -79,19 +80,54 @@ class Collected:
         return "; ".join([counted, *self.notes])
 
 
+class Left:
+    """Deliveries that are there but were not taken, where numbers say what comes next.
+
+    One with a higher number of the same account goes after them: it is neither held for a
+    gap that is none, nor imported before what it may correct.
+    """
+
+    def __init__(self, profile: Profile, *names: Sequence[str]) -> None:
+        """Begin with the names that are left from the start."""
+        self._profile = profile
+        self._names: list[str] = []
+        for name in chain.from_iterable(names):
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Leave one more."""
+        if self._profile.source.sequence is not None:
+            self._names.append(name)
+
+    def before(self, name: str) -> str | None:
+        """Return one that must go before this one; None when there is none."""
+        place = order_of(name, self._profile)
+        for other in self._names:
+            first = order_of(other, self._profile)
+            if first[0] == place[0] and first < place:
+                return other
+        return None
+
+
 def collect_folder(app: App, command: CollectFolder, context: Context) -> Outcome:
     """Take the whole files out of a drop folder, each as an import to run."""
     profile = load_profile(command.provider, folders=[app.settings.providers])
     folder = drop_folder(app.feed(command.provider), profile)
     look = folder.look()
     collected = Collected()
+    left = Left(profile, look.growing, [file.name for file in look.without_control])
     for file in in_order(look.whole, profile)[:MOST_FILES]:
         context.checkpoint()
+        if before := left.before(file.name):
+            collected.notes.append(f"{safe_name(file.name)} goes after {safe_name(before)}")
+            continue
         try:
             _take_file(app, folder, profile, file, collected)
         except FileChangedError:
+            left.add(file.name)
             collected.notes.append(f"{safe_name(file.name)} is still being written")
         except (DeliveryRefused, StorageError) as exc:
+            left.add(file.name)
             collected.faults.append(f"{safe_name(file.name)}: {exc}")
     for file in look.without_control:
         _put_away_known(app, folder, profile, file, collected)
@@ -104,6 +140,13 @@ def collect_folder(app: App, command: CollectFolder, context: Context) -> Outcom
 def _take_file(
     app: App, folder: DropFolder, profile: Profile, file: FoundFile, collected: Collected
 ) -> None:
+    limit_bytes = app.settings.limits.download_mb * 1_000_000
+    if file.size_bytes > limit_bytes:
+        message = (
+            f"it has {file.size_bytes} bytes, and {limit_bytes} is the limit "
+            "(limits.download_mb); raise it if the file is really this large"
+        )
+        raise DeliveryRefused(message)
     known = app.imports.by_content(profile.id, folder.sha256(file))
     if known is not None and known.is_complete:
         folder.put_away(file, "processed")
@@ -152,22 +195,26 @@ def collect_sftp(app: App, command: CollectSftp, context: Context) -> Outcome:
             ),
             into,
         )
+        left = Left(
+            profile,
+            [*visit.growing, *visit.without_control, *visit.too_large, *visit.unreadable],
+        )
         for brought in sorted(
             visit.brought, key=lambda each: order_of(each.remote.name, profile)
         ):
             context.checkpoint()
+            name = brought.remote.name
+            if before := left.before(name):
+                collected.notes.append(f"{safe_name(name)} goes after {safe_name(before)}")
+                continue
             control = None
             if brought.control is not None:
                 control = brought.control.read_bytes().decode("utf-8", errors="replace")
-            row = _register(
-                app, profile, brought.path, brought.remote.name, control, collected
-            )
+            row = _register(app, profile, brought.path, name, control, collected)
             if row.is_complete:
-                collected.notes.append(
-                    f"{safe_name(brought.remote.name)} was imported as {row.id} before"
-                )
+                collected.notes.append(f"{safe_name(name)} was imported as {row.id} before")
             else:
-                collected.take(row, brought.remote.name)
+                collected.take(row, name)
     _note(collected, visit.growing, "still being written")
     _note(collected, visit.without_control, f"waiting for {remote.control_suffix}")
     limit = app.settings.limits.download_mb
@@ -185,7 +232,8 @@ def imports_to_resume(app: App, provider: str) -> list[int]:
     return [
         import_id
         for import_id, row in found
-        if row is not None and (row.status != "failed" or (row.message or "").startswith(RESET))
+        if row is not None
+        and (row.status != "failed" or (row.message or "").startswith(RESET))
     ]
 
 

@@ -467,9 +467,10 @@ class _OneImport:
                 new = chunk.join(stays, on="fingerprint", how="anti", maintain_order="left")
             touched += Touched.by_loaded(new, customers)
             self.span(new["call_date"])
-            for part in self._stored_form(new).iter_slices(
-                settings.batch_rows * settings.batches_per_commit
-            ):
+            rows = self._stored_form(new)
+            if reading.is_renamed:  # a renamed record may have another place
+                rows = rows.sort(list(cdr.KEY))
+            for part in rows.iter_slices(settings.batch_rows * settings.batches_per_commit):
                 STOP.checkpoint()
                 replaced = superseding.join(part, on="fingerprint", how="semi")
                 failpoint("import_before_load")
@@ -485,15 +486,10 @@ class _OneImport:
         return touched
 
     def _stored_form(self, chunk: pl.DataFrame) -> pl.DataFrame:
-        """Rows of STORED; a repeated key has another fingerprint, and place, by now."""
-        return (
-            chunk.with_columns(
-                pl.lit(self.claim.import_id, pl.Int64).alias("import_id"),
-                pl.lit(self.profile.id).alias("provider"),
-            )
-            .select(list(STORED))
-            .sort(list(cdr.KEY))
-        )
+        return chunk.with_columns(
+            pl.lit(self.claim.import_id, pl.Int64).alias("import_id"),
+            pl.lit(self.profile.id).alias("provider"),
+        ).select(list(STORED))
 
     def outcome(self, reading: Reading, rejected: int) -> Outcome:
         """Count where every record ended; loaded is what the ledger proves."""

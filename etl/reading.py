@@ -65,6 +65,7 @@ class Reading:
         ignored: Records set aside by rule: blank lines, skip rules, repeated headers.
         instants: Earliest and latest start of an accepted record, in UTC.
         fates: FATE of the records whose key is repeated in this delivery.
+        is_renamed: Whether some of them have a fingerprint of their own now.
         fingerprints: Of every record that was accepted, the final ones too, sorted.
         owned: The records that have an owner, in the order of their key.
         notes: What a person should know, such as what the control record proved.
@@ -75,6 +76,7 @@ class Reading:
     ignored: int
     instants: tuple[datetime, datetime] | None
     fates: pl.DataFrame
+    is_renamed: bool
     fingerprints: pl.Series
     owned: SortedSpool
     notes: str
@@ -354,7 +356,8 @@ class _Reader:
 
     def concluded(self) -> Reading:
         fates = self.settled()
-        every = [pl.Series([], dtype=pl.Int64), *self.fingerprints, fates["fingerprint"]]
+        known = pl.concat([pl.Series([], dtype=pl.Int64), *self.fingerprints]).sort()
+        new = fates["fingerprint"].filter(~is_among(fates["fingerprint"], known))
         if not self.total("records"):
             self.notes.append("the delivery holds no records")
         return Reading(
@@ -363,7 +366,8 @@ class _Reader:
             ignored=self.total("ignored"),
             instants=(self.instants[0], self.instants[-1]) if self.instants else None,
             fates=fates,
-            fingerprints=pl.concat(every).sort(),
+            is_renamed=not new.is_empty(),
+            fingerprints=known if new.is_empty() else pl.concat([known, new]).sort(),
             owned=self.owned,
             notes="; ".join(self.notes),
         )
@@ -381,7 +385,7 @@ class _Reader:
         """Settle every record of some repeated keys, layout by layout."""
         if keys.is_empty():
             return pl.DataFrame(schema=FATE)
-        spooled = chain(self.owned.frames(), self.spool.frames("suspended"))
+        spooled = chain(self.owned.as_written(), self.spool.frames("suspended"))
         found = [frame.filter(is_among(frame["fingerprint"], keys)) for frame in spooled]
         rows = with_fallback(pl.concat(found, how="diagonal"))
         fates = pl.concat(

@@ -6,8 +6,12 @@ name are the import that is there already.
 
 from etl.storage import StoredFile, safe_name
 from loaders.imports import ImportRow, ImportStore, NewImport
-from transforms.normalise import delivery_name
+from transforms.errors import DeliveryRefused
+from transforms.normalise import DeliveryName, delivery_name
 from transforms.profile import Profile
+
+MOST_CHARS = {"account": 64, "period": 16, "seq": 16}
+"""How long the words of a file name may be."""
 
 
 def register_stored(
@@ -17,8 +21,13 @@ def register_stored(
     profile: Profile,
     control_text: str | None = None,
 ) -> ImportRow:
-    """Return the import of these bytes; a new one when they were never seen."""
+    """Return the import of these bytes; a new one when they were never seen.
+
+    Raises:
+        DeliveryRefused: When a word of the file name is too long to be one.
+    """
     name = delivery_name(profile.source, file_name)
+    _require_short(name, file_name)
     return imports.register(
         NewImport(
             provider=profile.id,
@@ -33,3 +42,14 @@ def register_stored(
             control_text=control_text,
         )
     )
+
+
+def _require_short(name: DeliveryName, file_name: str) -> None:
+    for word, most in MOST_CHARS.items():
+        length = len(getattr(name, word) or "")
+        if length > most:
+            message = (
+                f"{safe_name(file_name)}: its {word} has {length} characters, {most} is "
+                "the most; correct filename_regex in the profile"
+            )
+            raise DeliveryRefused(message)

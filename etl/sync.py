@@ -137,7 +137,7 @@ def followed(handler: Handler[C]) -> Handler[C]:
         )
         try:
             outcome = handler(app, command, context)
-        except FenceLost:
+        except KeyError:
             raise  # the new owner tells
         except BaseException as error:
             _tell(app, task_id, _stopped(context, error))

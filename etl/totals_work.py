@@ -121,6 +121,14 @@ class TotalsWork:
             raise StoreError(message)
         return totals_document(vars(stored), self._totals.lines(customer_id, start))
 
+    def require_customer(self, customer_id: int) -> None:
+        """See that a customer is known before work for it is queued.
+
+        Raises:
+            ConfigError: When it is not, with the way to add it.
+        """
+        self._pair(customer_id, date(2000, 1, 1))
+
     def _pair(self, customer_id: int, day: date) -> pl.DataFrame:
         customers = self._reference.customers().filter(pl.col("customer_id") == customer_id)
         if customers.is_empty():

@@ -302,6 +302,19 @@ class CorrectionStore:
 
         self._database.run(work)
 
+    def free_lost_owners(self) -> None:
+        """Unlock the imports whose owner is gone, and free what that owner still holds.
+
+        An operator who unlocks an import says that its owner is gone, or must stop: the
+        owner's lease on the provider ends with it, so that the import runs again at once.
+        """
+
+        def work(tx: Transaction) -> None:
+            tx.execute("import/free_expired")
+            tx.execute("corrections/free_lost_owners")
+
+        self._database.run(work)
+
     def take_up_freed(self, follow: Callable[[Transaction, int, str], None]) -> list[int]:
         """Hand imports that were unlocked by hand, or lost their owner, back to the queue.
 
@@ -311,7 +324,7 @@ class CorrectionStore:
         Returns:
             The imports handed back, oldest first.
         """
-        self._database.run(lambda tx: tx.execute("import/free_expired"))
+        self.free_lost_owners()
         with self._database.snapshot() as tx:
             waiting = tx.rows("corrections/freed")
         taken = []
@@ -382,7 +395,6 @@ class CorrectionStore:
             )
             tx.execute("provider_invoice/clear_lines", import_id=import_id)
             tx.execute("provider_invoice/clear", import_id=import_id)
-            _forget_own_history(tx, import_id)
 
         self._database.run(work)
 

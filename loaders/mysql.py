@@ -33,6 +33,7 @@ from loaders.bulk import (
     load_statement,
     quoted,
     require_fit,
+    said,
 )
 from loaders.database import (
     FRAME_ROWS,
@@ -270,10 +271,12 @@ class MySQLTransaction(Transaction):
             return 0
         try:
             with self._guard(f"load {table}"):
-                require_fit(table, frame, self._columns(table))
-                query = load_statement(table, frame.columns)
+                columns = self._columns(table)
+                require_fit(table, frame, columns)
+                sent = said(frame, columns)
+                query = load_statement(table, sent.columns)
                 left = frame.height
-                for batch in csv_batches(frame, batch_rows):
+                for batch in csv_batches(sent, batch_rows):
                     self._load_batch(table, query, batch, min(left, batch_rows))
                     left -= batch_rows
         except BaseException as exc:
@@ -474,7 +477,13 @@ def _column(
     kind = declared.decode() if isinstance(declared, bytes) else declared
     is_generated = "GENERATED" in extra.upper().replace("DEFAULT_GENERATED", "")
     is_filled = default is not None or "auto_increment" in extra.lower() or is_generated
-    return Column(name, kind.lower(), null == "NO" and not is_filled, is_generated)
+    return Column(
+        name,
+        kind.lower(),
+        is_needed=null == "NO" and not is_filled,
+        is_generated=is_generated,
+        is_null_unsaid=null == "YES" and not is_filled,
+    )
 
 
 def setting_faults(found: Mapping[str, str]) -> list[str]:

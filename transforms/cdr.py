@@ -54,6 +54,26 @@ CONTENT: Final[Schema] = {
 }
 """What the provider said. Two records of one key with equal CONTENT are duplicates."""
 
+TEXT_LIMITS: Final[dict[str, int]] = {
+    "record_id": 128,
+    "account": 64,
+    "contract": 64,
+    "subscriber": 64,
+    "other": 128,
+    "rate_class": 64,
+    "zone": 64,
+    "roaming_country": 64,
+    "plmn": 16,
+    "product": 128,
+    "bundle": 128,
+    "invoice_no": 64,
+    "part_group": 64,
+    "part_no": 16,
+    "part_state": 8,
+    "correction_of": 128,
+}
+"""Characters each text may have; a longer one rejects the record, it is never cut."""
+
 RECORD: Final[Schema] = {
     "line_no": pl.Int64(),
     **CONTENT,

@@ -21,7 +21,7 @@ from typing import Final
 import polars as pl
 
 from transforms.amount import read_micros
-from transforms.cdr import RECORD, REJECTED, Schema, require
+from transforms.cdr import RECORD, REJECTED, TEXT_LIMITS, Schema, require
 from transforms.cells import Cells, with_cells
 from transforms.control import Tally
 from transforms.fingerprint import Hasher, KeyKind, key_texts
@@ -48,26 +48,6 @@ ACCEPTED: Final[Schema] = {
     "price_decimals": pl.Int32(),
 }
 """A RECORD with its text as delivered and the decimals its price was written with."""
-
-TEXT_LIMITS: Final = {
-    "record_id": 128,
-    "account": 64,
-    "contract": 64,
-    "subscriber": 64,
-    "other": 128,
-    "rate_class": 64,
-    "zone": 64,
-    "roaming_country": 64,
-    "plmn": 16,
-    "product": 128,
-    "bundle": 128,
-    "invoice_no": 64,
-    "part_group": 64,
-    "part_no": 16,
-    "part_state": 8,
-    "correction_of": 128,
-}
-"""Characters each text may have; a longer one rejects the record, it is never cut."""
 
 _COPIED: Final = tuple(
     name for name in TEXT_LIMITS if name not in ("subscriber", "other", "account")

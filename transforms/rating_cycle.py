@@ -6,6 +6,8 @@ least and most of a cycle are lines of their own, so that lines always sum to th
 Units: ``_micros`` whole micros; volumes in seconds, bytes or events.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,20 +86,18 @@ def add_up(rated: pl.DataFrame, cycles: pl.DataFrame, prepared: Prepared) -> Cyc
     Raises:
         MoneyError: When a sum does not fit or reaches 10^18 micros.
     """
-    try:
+    with _exact():
         usage = _usage_lines(rated)
         volumes = _volume_lines(rated, prepared)
         before = _sums(pl.concat([usage, volumes]), cycles)
-        limit = _limit_lines(before, prepared.plan.cycle)
-        lines = pl.concat([usage, volumes, limit]).sort(*_KEY, "usage_type", "zone")
-        totals = _sums(lines, cycles).with_columns(
-            minimum_applied=_has_line(limit, MINIMUM_LINE),
-            maximum_applied=_has_line(limit, MAXIMUM_LINE),
-        )
+    limit = _limit_lines(before, prepared.plan.cycle)
+    lines = pl.concat([usage, volumes, limit]).sort(*_KEY, "usage_type", "zone")
+    totals = _sums(lines, cycles).with_columns(
+        minimum_applied=_has_line(limit, MINIMUM_LINE),
+        maximum_applied=_has_line(limit, MAXIMUM_LINE),
+    )
+    with _exact():
         unrated = _unrated(rated)
-    except (pl.exceptions.InvalidOperationError, pl.exceptions.ComputeError) as exc:
-        message = "a sum over the records of a cycle does not fit in 64 bits"
-        raise MoneyError(message) from exc
     _check_limit(totals)
     numbered = lines.with_columns(
         line_no=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over(_KEY)
@@ -107,6 +107,18 @@ def add_up(rated: pl.DataFrame, cycles: pl.DataFrame, prepared: Prepared) -> Cyc
         require(totals, CYCLE_SUMS, "add_up cycles"),
         require(unrated, UNRATED, "add_up unrated"),
     )
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Turn "does not fit" into ours; a sum is right or there is none."""
+    try:
+        yield
+    except pl.exceptions.InvalidOperationError as exc:
+        if "conversion from" not in str(exc):
+            raise
+        message = "a sum over the records of a cycle does not fit in 64 bits"
+        raise MoneyError(message) from exc
 
 
 def _usage_lines(rated: pl.DataFrame) -> pl.DataFrame:
@@ -176,7 +188,8 @@ def _by_tier(volume: CycleVolume) -> pl.Expr:
     used = pl.col("volume")
     is_reached = used > pl.col("tier_from")
     if volume.mode == "package":
-        return -(-used // pl.col("package")) * pl.col("flat")
+        started = (used + pl.col("package") - 1) // pl.col("package")
+        return started * pl.col("flat")
     if volume.mode == "volume":
         is_own = is_reached & (used <= pl.col("tier_to"))
         return pl.when(is_own).then(used * pl.col("coef") + pl.col("flat")).otherwise(0)

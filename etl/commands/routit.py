@@ -81,6 +81,7 @@ def import_waiting(app: App, voice: Voice, import_id: int | None, *, dry_run: bo
     Takes up imports that wait, failed, or lost their worker, also after
     ``UPDATE import_queue SET locked = 0``.
     """
+    app.corrections_store.free_lost_owners()
     ids = app.imports.runnable(ROUTIT) if import_id is None else [import_id]
     if not ids:
         voice.say("No RoutIT import waits.")

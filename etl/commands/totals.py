@@ -32,6 +32,7 @@ def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool
         voice.say("Nothing was written.")
         voice.document(document)
         return 0
+    app.totals_work.require_customer(customer)
     report = bus_of(app).run(NewTotals(customer, day.isoformat()), app.stop)
     if report.failed_step is not None:
         tell_report(voice, report)

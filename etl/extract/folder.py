@@ -213,7 +213,7 @@ class DropFolder:
                     continue
                 file = _seen(Path(entry.path)) if self._is_wanted(entry.name) else None
                 if file is None:
-                    strangers.append(safe_name(entry.name))
+                    strangers.append(entry.name)
                 else:
                     files[file.name] = file
         return dict(sorted(files.items())), tuple(sorted(strangers))

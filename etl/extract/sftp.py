@@ -13,6 +13,7 @@ Units: seconds (``_s``), sizes whole bytes (``_bytes``).
 
 import asyncio
 import logging
+import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,13 @@ CONNECT_S: Final = 30
 SECOND_LOOK_S: Final = 1
 MOST_FILES: Final = 200
 """Files brought in one visit; the rest waits for the next."""
+
+LOST: Final = (
+    asyncssh.ConnectionLost,
+    asyncssh.SFTPConnectionLost,
+    ConnectionResetError,
+    BrokenPipeError,
+)
 
 _PRIVATE_KEY: Final = "-----BEGIN "
 
@@ -271,7 +279,7 @@ def _told(place: SftpPlace, limits: SftpLimits) -> Iterator[None]:
     except TimeoutError as exc:
         message = f"{where}: no answer in time ({limits.visit_s} s for a whole visit)"
         raise SourceUnavailable(message) from exc
-    except (asyncssh.ConnectionLost, asyncssh.SFTPConnectionLost, ConnectionError) as exc:
+    except LOST as exc:
         message = f"{where}: the connection broke ({type(exc).__name__})"
         raise SourceUnavailable(message) from exc
     except (asyncssh.Error, asyncssh.SFTPError) as exc:
@@ -279,7 +287,8 @@ def _told(place: SftpPlace, limits: SftpLimits) -> Iterator[None]:
         raise SourceError(message) from exc
     except OSError as exc:
         if exc.filename is not None:  # of ours, on this disk
-            message = f"{where}: cannot write {exc.filename}: {exc.strerror}"
+            path = os.fsdecode(exc.filename)
+            message = f"{where}: cannot write {path}: {exc.strerror}"
             raise StorageError(message) from exc
         message = f"{where}: cannot be reached ({exc.strerror or type(exc).__name__})"
         raise SourceUnavailable(message) from exc

@@ -108,9 +108,9 @@ def write_routit(
     """Write a RoutIT delivery of mobile calls."""
     path = folder / (name or "CDR_10001_202501.zip")
     path.parent.mkdir(parents=True, exist_ok=True)
+    member = zipfile.ZipInfo("CDR_Mobile_10001_202501.csv", (2025, 2, 1, 6, 0, 0))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        text = "".join(f"{line}\r\n" for line in (header, *calls))
-        archive.writestr("CDR_Mobile_10001_202501.csv", text)
+        archive.writestr(member, "".join(f"{line}\r\n" for line in (header, *calls)))
     return path
 
 

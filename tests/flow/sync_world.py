@@ -1,7 +1,7 @@
 """A house with feeds: drop folders, a RoutIT, customers, and what came of a sync.
 
 Run as a program it works the feeds in child processes that may be killed, each with a
-fault plan of its own, and prints how each of them ended::
+fault plan of its own, and prints how each ended and how many steps were done then::
 
     python -m tests.flow.sync_world DATABASE_URL STORAGE AS_OF PLAN...
 
@@ -25,6 +25,7 @@ from sqlalchemy.engine import make_url
 from etl import failpoints
 from etl.app import App
 from etl.chains import CHAINS
+from etl.extract import folder
 from etl.handlers import bus_of
 from etl.settings import Settings
 from etl.simulator import RoutitSimulator
@@ -74,9 +75,10 @@ OF_A_RUN = frozenset(
         *("marked_at", "lease_until", "duration_ms", "owner", "fence", "attempts"),
         *("mark", "batch_no", "first_line", "last_line", "backed_up_at", "message"),
         *("requested_at", "last_sync_at"),
+        *("cost", "total_cost"),
     }
 )
-"""Columns that tell of the run and not of its result."""
+"""Columns that tell of the run and not of its result, or repeat another one."""
 
 RESULTS = (
     "import_queue",
@@ -95,28 +97,28 @@ RESULTS = (
 """The tables that must be the same, however often a run was interrupted."""
 
 
-def house(url: str, folder: Path, lease_seconds: int = 60) -> App:
+def house(url: str, place: Path, lease_seconds: int = 60) -> App:
     """Open the application on a database, with its storage below a folder."""
     return App(
         Settings(
             database_url=url,
-            storage=folder / "storage",
-            providers=folder / "providers",
+            storage=place / "storage",
+            providers=place / "providers",
             lease_seconds=lease_seconds,
         )
     )
 
 
-def folder_feed(provider: str, folder: Path, **given: object) -> SyncProfile:
+def folder_feed(provider: str, place: Path, **given: object) -> SyncProfile:
     """Make a feed of a drop folder, and the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = SyncSettings("folder", folder=str(folder))
+    place.mkdir(parents=True, exist_ok=True)
+    settings = SyncSettings("folder", folder=str(place))
     return SyncProfile(provider, settings, **given)  # type: ignore[arg-type]  # enabled, every_minutes
 
 
-def five_folders(folder: Path) -> dict[str, SyncProfile]:
+def five_folders(place: Path) -> dict[str, SyncProfile]:
     """Make the feeds of the five providers that send files."""
-    return {each: folder_feed(each, folder / "drop" / each) for each in EXAMPLE_OF}
+    return {each: folder_feed(each, place / "drop" / each) for each in EXAMPLE_OF}
 
 
 def routit_feed(routit: RoutitSimulator) -> SyncProfile:
@@ -135,10 +137,10 @@ def routit_feed(routit: RoutitSimulator) -> SyncProfile:
 
 def deliver(feed: SyncProfile, *names: str) -> None:
     """Put example deliveries into a feed's folder, with their control files."""
-    folder = Path(feed.settings.folder)
+    place = Path(feed.settings.folder)
     for name in names or (EXAMPLE_OF[feed.provider],):
         for found in sorted(EXAMPLES.glob(f"{name}*")):
-            shutil.copy(found, folder / found.name)
+            shutil.copy(found, place / found.name)
 
 
 def load_feeds(app: App, feeds: Mapping[str, SyncProfile]) -> None:
@@ -207,7 +209,8 @@ def _content(url: str, table: str) -> list[tuple[object, ...]]:
         else [str(row[0]) for row in rows(url, f"SHOW COLUMNS FROM {table}")]
     )
     kept = [name for name in columns if name not in OF_A_RUN]
-    found = rows(url, f"SELECT {', '.join(kept)} FROM {table}")  # noqa: S608 - names of ours
+    listed = ", ".join(f"`{name}`" for name in kept)
+    found = rows(url, f"SELECT {listed} FROM {table}")  # noqa: S608 - names of ours
     return sorted(found, key=repr)
 
 
@@ -224,12 +227,16 @@ def links_outside_chains(app: App) -> list[tuple[str, str]]:
 
 # --- children that may be killed --------------------------------------------------------
 
+LEASE_S = 1
+
 
 def _work_until_empty(url: str, storage: Path, as_of: datetime) -> None:
     prepare_driver(url)
-    with house(url, storage, lease_seconds=1) as app:
+    with house(url, storage, lease_seconds=LEASE_S) as app:
         if not app.syncs.tasks():
             dispatch_syncs(app.syncs, as_of)
+        if app.jobs.list(status="running"):
+            time.sleep(LEASE_S + 0.1)  # of the child that was killed before
         deadline_s = time.monotonic() + 30
         bus = bus_of(app)
         while any(job.status in ("waiting", "running") for job in app.jobs.list()):
@@ -245,6 +252,7 @@ def _work_in_a_child(url: str, storage: Path, as_of: datetime, plan: str) -> int
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     failpoints._PLAN = failpoints.fault_plan("" if plan == "-" else plan)
+    folder.SECOND_LOOK_S = 0  # type: ignore[misc]  # nobody writes meanwhile
     try:
         _work_until_empty(url, storage, as_of)
     except BaseException:  # noqa: BLE001 - a fork must never return into its parent
@@ -258,5 +266,6 @@ if __name__ == "__main__":
         code = _work_in_a_child(
             sys.argv[1], Path(sys.argv[2]), datetime.fromisoformat(sys.argv[3]), each
         )
-        sys.stdout.write(f"{code} {each}\n")
+        done = rows(sys.argv[1], "SELECT COUNT(*) FROM job WHERE status = 'done'")[0][0]
+        sys.stdout.write(f"{code} {each} {done}\n")
         sys.stdout.flush()

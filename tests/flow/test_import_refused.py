@@ -221,6 +221,5 @@ def test_a_full_disk_is_told_with_the_folder(tmp_path: Path) -> None:
 
     with Spool(tmp_path / "work") as spool, pytest.raises(StorageError) as told:
         spool.write("rejected", pl.DataFrame({"raw": ["x" * 100_000]}))
-        list(spool.frames("rejected"))
 
-    assert f"work folder {tmp_path}: No space left on device" in str(told.value)
+    assert f"cannot write to the work folder {tmp_path}: No space left" in str(told.value)

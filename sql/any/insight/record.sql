@@ -1,0 +1,9 @@
+-- Record an insight with its evidence.
+-- writes: billing_insight
+-- params: kind, severity, customer_id, provider, cycle_start_date, evidence, content_sha256
+INSERT INTO billing_insight (
+    kind, severity, customer_id, provider, cycle_start_date, evidence, content_sha256
+)
+VALUES (
+    :kind, :severity, :customer_id, :provider, :cycle_start_date, :evidence, :content_sha256
+);

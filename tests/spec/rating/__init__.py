@@ -1,0 +1,1 @@
+"""Worked cases of rating; they read like the tariff sheet they check."""
