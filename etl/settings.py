@@ -9,6 +9,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -19,6 +20,7 @@ from pydantic_settings import (
 )
 
 from transforms.errors import ConfigError
+from transforms.money import RoundingMode
 
 SETTINGS_FILE = "etl.toml"
 
@@ -36,6 +38,60 @@ class Limits(BaseModel):
     """A download slower than this for a minute is given up."""
     duckdb_memory_mb: int = Field(768, ge=64)
     """Memory for totals; beyond it DuckDB spills to the storage folder."""
+
+
+class Supplier(BaseModel):
+    """Who issues the invoices: ``[supplier]``. As shipped it is the demo's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "Voorbeeld Telecom BV"
+    street: str = "Voorbeeldstraat 1"
+    postcode: str = "1234 AB"
+    city: str = "Amsterdam"
+    country: str = Field("NL", pattern=r"^[A-Z]{2}$")
+    vat_number: str = "NL001234567B01"
+    kvk: str = Field("12345678", pattern=r"^([0-9]{8})?$")
+    """Number in the Dutch trade register."""
+    oin: str = Field("", pattern=r"^([0-9]{20})?$")
+    """Number of a Dutch public body."""
+    iban: str = "NL91ABNA0417164300"
+    bic: str = ""
+    email: str = "facturen@voorbeeld.example"
+    phone: str = ""
+
+
+class Invoicing(BaseModel):
+    """How invoices are made: ``[invoice]``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    series: str = Field("F", pattern=r"^[A-Z]{1,8}$")
+    """What invoice numbers begin with: ``F2026-000001``."""
+    payment_days: int = Field(30, ge=0, le=365)
+    vat_rate: str = "21"
+    """Percent, for customers whose details and plan say nothing else."""
+    vat_rounding: Literal["invoice", "line"] = "invoice"
+    rounding: RoundingMode = "half-up"
+    """How micros become cents, and VAT whole cents."""
+    language: Literal["nl", "en"] = "nl"
+    suspended_limit: int = Field(0, ge=0)
+    """Records of a customer's numbers that may wait for an owner."""
+    missing_delivery: Literal["warn", "block", "ignore"] = "warn"
+    """When a provider delivered for the cycle before and not for this one."""
+
+
+class Retention(BaseModel):
+    """How long personal data is kept: ``[retention]``. 0 keeps it for ever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    raw_days: int = Field(180, ge=0)
+    """Raw lines of rejected, suspended and conflicting records."""
+    cdr_days: int = Field(0, ge=0)
+    """Itemised records, counted from the end of their cycle."""
+    delivery_days: int = Field(0, ge=0)
+    """Delivered files in storage, counted from their import."""
 
 
 class Settings(BaseSettings):
@@ -64,6 +120,9 @@ class Settings(BaseSettings):
     chunk_rows: int = Field(50_000, ge=1)
     """Records read, normalised and sorted at a time."""
     limits: Limits = Limits()
+    supplier: Supplier = Supplier()
+    invoice: Invoicing = Invoicing()
+    retention: Retention = Retention()
 
     @classmethod
     def settings_customise_sources(
@@ -102,7 +161,13 @@ def _fault(location: tuple[int | str, ...], problem: str) -> str:
     path = ".".join(str(part) for part in location)
     if "not permitted" not in problem:
         return f"{path}: {problem}"
-    known = Limits.model_fields if len(location) > 1 else Settings.model_fields
+    tables = {
+        name: field.annotation
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+    table = tables.get(str(location[0])) if len(location) > 1 else None
+    known = Settings.model_fields if table is None else table.model_fields
     near = get_close_matches(str(location[-1]), list(known), n=1)
     hint = f", did you mean {near[0]}?" if near else ""
     return f"{path}: unknown key{hint}"

@@ -137,7 +137,7 @@ def followed(handler: Handler[C]) -> Handler[C]:
         )
         try:
             outcome = handler(app, command, context)
-        except KeyError:
+        except FenceLost:
             raise  # the new owner tells
         except BaseException as error:
             _tell(app, task_id, _stopped(context, error))

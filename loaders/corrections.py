@@ -395,6 +395,7 @@ class CorrectionStore:
             )
             tx.execute("provider_invoice/clear_lines", import_id=import_id)
             tx.execute("provider_invoice/clear", import_id=import_id)
+            _forget_own_history(tx, import_id)
 
         self._database.run(work)
 
@@ -605,7 +606,6 @@ class CorrectionStore:
                 touched.append(adjustment.cycles.select(list(CYCLE)))
                 self._adjust(tx, adjustment)
             pairs = pl.concat(touched).unique().sort(list(CYCLE))
-            self._totals.mark_dirty(tx, pairs, "owners changed")
             return pairs
 
         return self._database.run(work)

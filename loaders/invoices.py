@@ -378,7 +378,7 @@ def _still_true(
             tx, "invoice/revisions", _REVISIONS, ids
         ).iter_rows()
     }
-    dirty = {row for row in _paged(tx, "invoice/dirty", CYCLE, ids).iter_rows()}
+    dirty = set(_paged(tx, "invoice/dirty", CYCLE, ids).iter_rows())
     still, left = [], []
     for draft in drafts:
         cycle = (draft.customer_id, draft.cycle_start_date)
