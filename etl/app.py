@@ -17,6 +17,7 @@ from uuid import uuid4
 from etl.bus import new_job
 from etl.corrections import invoice_command
 from etl.importing import Importer
+from etl.invoicing import Invoicing
 from etl.settings import Settings
 from etl.stopping import STOP
 from etl.storage import Storage
@@ -24,6 +25,7 @@ from etl.totals_work import TotalsWork
 from loaders.corrections import CorrectionStore
 from loaders.database import Database, Transaction
 from loaders.imports import ImportStore
+from loaders.invoices import InvoiceStore
 from loaders.jobs import JobQueue
 from loaders.leases import Leases
 from loaders.monitor import Monitor
@@ -141,6 +143,23 @@ class App:
     def provider_invoices(self) -> ProviderInvoiceStore:
         """What providers charge for imports."""
         return ProviderInvoiceStore(self.database)
+
+    @cached_property
+    def invoices(self) -> InvoiceStore:
+        """Issued invoices."""
+        return InvoiceStore(self.database)
+
+    @cached_property
+    def invoicing(self) -> Invoicing:
+        """The making of invoices."""
+        return Invoicing(
+            self.database,
+            self.invoices,
+            self.totals,
+            self.reference,
+            self.settings.invoice,
+            self.settings.supplier,
+        )
 
     @cached_property
     def engine(self) -> Engine:

@@ -125,20 +125,22 @@ def _table(name: str, content: bytes) -> CsvFile | str:
         doubled = sorted({column for column in columns if columns.count(column) > 1})
         if doubled or "" in columns or not columns:
             return f"has a header that is not right: {list(columns)!r}"[:200]
-        return CsvFile(name, columns, list(_lines(reader, columns)))
+        lines: list[Line] = []
+        first_line = reader.line_num + 1
+        for cells in reader:
+            lines += _line(first_line, cells, columns)
+            first_line = reader.line_num + 1
     except csv.Error as exc:
         return f"is not CSV at line {reader.line_num}: {exc}"
+    return CsvFile(name, columns, lines)
 
 
-def _lines(reader: "csv._reader", columns: tuple[str, ...]) -> Iterator[Line]:
-    first_line = reader.line_num + 1
-    for cells in reader:
-        if len(cells) == len(columns):
-            yield Line(first_line, dict(zip(columns, cells, strict=True)))
-        elif any(cell.strip() for cell in cells):
-            fault = f"has {len(cells)} cells where the header has {len(columns)}"
-            yield Line(first_line, {}, fault)
-        first_line = reader.line_num + 1
+def _line(number: int, cells: list[str], columns: tuple[str, ...]) -> list[Line]:
+    """One row as a line; a blank one is none."""
+    if len(cells) == len(columns):
+        return [Line(number, dict(zip(columns, cells, strict=True)))]
+    fault = f"has {len(cells)} cells where the header has {len(columns)}"
+    return [Line(number, {}, fault)] if any(cell.strip() for cell in cells) else []
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from transforms.match import Owners, match
 from transforms.met_before import decide, is_among, replaced_keys
 from transforms.profile import Profile
 
-Follow = Callable[[Transaction, int], None]
+Follow = Callable[[Transaction, ImportRow], None]
 """Stores what follows for an import that has more records now, in the same transaction."""
 
 
@@ -214,7 +214,7 @@ class _OneReplay:
             aside.resolve(tx, resolved, importer.settings.batch_rows)
             importer.totals.mark_dirty(tx, pairs, f"replay of import {self.row.id}")
             if aside.has_provider_invoice(tx, self.row.id):
-                self.replayer.follow(tx, self.row.id)
+                self.replayer.follow(tx, self.row)
             importer.imports.hold_provider(tx, self.lease)
             failpoint("replay_in_commit")
 

@@ -69,7 +69,7 @@ class Invoicing(BaseModel):
     series: str = Field("F", pattern=r"^[A-Z]{1,8}$")
     """What invoice numbers begin with: ``F2026-000001``."""
     payment_days: int = Field(30, ge=0, le=365)
-    vat_rate: str = "21"
+    vat_rate: str = Field("21", pattern=r"^([0-9]{1,2}([.,][0-9]{1,2})?|100)$")
     """Percent, for customers whose details and plan say nothing else."""
     vat_rounding: Literal["invoice", "line"] = "invoice"
     rounding: RoundingMode = "half-up"

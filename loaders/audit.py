@@ -6,7 +6,8 @@ yields only what does not add up, so an empty answer is the proof.
 
 from dataclasses import dataclass
 
-from loaders.database import Database, Row
+from loaders.database import Database, Row, Transaction
+from loaders.invoices import changed_invoices
 
 CHECKS: dict[str, str] = {
     "import_outcomes": "import",
@@ -23,6 +24,10 @@ CHECKS: dict[str, str] = {
     "totals_method": "totals",
     "totals_backup": "totals",
     "totals_missing": "customer",
+    "invoice_lines": "invoice",
+    "invoice_vat": "invoice",
+    "invoice_totals": "invoice",
+    "invoice_sequence": "invoices of series",
 }
 """Every check (its statement is ``audit/<check>``) and what its subject is."""
 
@@ -40,12 +45,22 @@ class Difference:
 def differences(database: Database) -> list[Difference]:
     """Return everything that does not add up; an empty list is a clean audit."""
     with database.snapshot() as tx:
-        return [
+        found = [
             difference
             for check, subject in CHECKS.items()
             for row in tx.rows(f"audit/{check}")
             for difference in _compare(check, subject, row)
         ]
+        return [*found, *_changed_invoices(tx)]
+
+
+def _changed_invoices(tx: Transaction) -> list[Difference]:
+    """Hold every invoice against the hash it was issued with: SQL cannot."""
+    return [
+        Difference("invoice_content", f"invoice {number}, unchanged documents", 1, 0)
+        for number, is_same in changed_invoices(tx)
+        if not is_same
+    ]
 
 
 def _compare(check: str, subject: str, row: Row) -> list[Difference]:

@@ -606,6 +606,7 @@ class CorrectionStore:
                 touched.append(adjustment.cycles.select(list(CYCLE)))
                 self._adjust(tx, adjustment)
             pairs = pl.concat(touched).unique().sort(list(CYCLE))
+            self._totals.mark_dirty(tx, pairs, "owners changed")
             return pairs
 
         return self._database.run(work)

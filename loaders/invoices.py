@@ -33,6 +33,7 @@ from transforms.invoice import (
     seal,
 )
 from transforms.invoice_gates import DELIVERED, UNOWNED
+from transforms.reference import CUSTOMERS, SUBSCRIPTIONS
 from transforms.vat import VatLine
 
 PAGE: Final = 500
@@ -111,19 +112,23 @@ DOCUMENTS: Final[Schema] = {
 }
 """What was issued for a cycle."""
 
-OPEN_CYCLES: Final[Schema] = {
-    "customer_id": pl.Int64(),
-    "cycle_start_date": pl.Date(),
-    "cycle_end_date": pl.Date(),
+TOTALS: Final[Schema] = {
     "revision": pl.Int64(),
     "method": pl.String(),
     "rate_plan": pl.String(),
     "rate_plan_version": pl.String(),
     "currency": pl.String(),
-    "total_cost_micros": pl.Int64(),
     "cdr_count": pl.Int64(),
     "unrated_count": pl.Int64(),
     "content_sha256": pl.String(),
+}
+"""What an invoice needs of the header of totals."""
+
+OPEN_CYCLES: Final[Schema] = {
+    "customer_id": pl.Int64(),
+    "cycle_start_date": pl.Date(),
+    "cycle_end_date": pl.Date(),
+    **TOTALS,
 }
 """Totals that are not what was invoiced last."""
 
@@ -304,6 +309,26 @@ class InvoiceStore:
             until=until,
             customer_id=customer_id,
         )
+
+    def totals(
+        self, tx: Transaction, customer_id: int, cycle_start_date: date
+    ) -> dict[str, Any] | None:
+        """Read what an invoice needs of the totals (TOTALS) of one cycle."""
+        frame = tx.frame(
+            "invoice/cycle_totals",
+            TOTALS,
+            customer_id=customer_id,
+            cycle_start_date=cycle_start_date,
+        )
+        return None if frame.is_empty() else frame.row(0, named=True)
+
+    def customers(self, tx: Transaction) -> pl.DataFrame:
+        """Read every customer (CUSTOMERS) as of a snapshot."""
+        return tx.frame("reference/customers", CUSTOMERS)
+
+    def subscriptions(self, tx: Transaction) -> pl.DataFrame:
+        """Read every subscription (SUBSCRIPTIONS) as of a snapshot."""
+        return tx.frame("reference/subscriptions", SUBSCRIPTIONS)
 
     def usage(
         self, tx: Transaction, customer_ids: Sequence[int], since: date, until: date

@@ -21,6 +21,18 @@ from tests.mariadb import (
 STORES = ("sqlite", "mariadb")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the tests' folders in memory where there is room: they wait for no disk.
+
+    SQLite writes to disk at every commit; the tests commit some ten thousand times.
+    """
+    if config.option.basetemp is None:
+        folder = work_folder()
+        config.option.basetemp = str(folder / "tests")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
     """One private MariaDB server for the whole run."""

@@ -11,7 +11,9 @@ from typing import Any
 
 from tests.rater import Event
 
-PREFIXES = ("3", "31", "316", "3161", "31612", "32", "324", "44", "447", "1", "=112", "=data")
+PREFIXES = (
+    "3", "31", "316", "3161", "31612", "32", "324", "44", "447", "1", "=112", "=data",
+)  # fmt: skip
 DESTINATIONS = (
     "+31612345678", "+31201234567", "+316", "+3", "+3161", "+32470000000", "+447700900000",
     "+447", "+12125550100", "112", "1888", "data", "316123XXX", "", None,
@@ -86,7 +88,9 @@ def _events(random: Random, zones: dict[int, str]) -> list[Event]:
     return events
 
 
-def _event(random: Random, key: int, zones: dict[int, str], moments: list[datetime]) -> Event:
+def _event(
+    random: Random, key: int, zones: dict[int, str], moments: list[datetime]
+) -> Event:
     customer = random.choice(list(zones))
     usage = random.choice(("voice", "voice", "voice", "data", "sms", "fee"))
     start = random.choice(moments) + timedelta(seconds=random.randint(0, 9000))
@@ -143,7 +147,8 @@ def _plan(random: Random) -> tuple[dict[str, Any], dict[str, list[dict[str, str]
         document["cycle"] = _limits(random, 400)
     if windows:
         document["windows"] = windows
-        if any("holiday" in span or "always" in span for span in sum(windows.values(), [])):
+        spans = [span for each in windows.values() for span in each]
+        if any("holiday" in span or "always" in span for span in spans):
             document["holidays"] = [date(2026, 12, 25), date(2026, 10, 25)]
     entries = [
         _entry(random, place, list(windows or {}), known)
@@ -152,12 +157,18 @@ def _plan(random: Random) -> tuple[dict[str, Any], dict[str, list[dict[str, str]
     if random.random() < 0.4:
         entries.append(_price_list(random, list(windows or {}), known, files))
     document["entry"] = entries
-    volumes = {entry["cycle_volume"]: entry["usage"] for entry in entries if "cycle_volume" in entry}
+    volumes = {
+        entry["cycle_volume"]: entry["usage"]
+        for entry in entries
+        if "cycle_volume" in entry
+    }
     if volumes:
         document["cycle_volume"] = [
             _volume(random, name, usage) for name, usage in volumes.items()
         ]
-    allowances = [_allowance(random, place, entries) for place in range(random.randint(0, 4))]
+    allowances = [
+        _allowance(random, place, entries) for place in range(random.randint(0, 4))
+    ]
     if allowances:
         document["allowance"] = [each for each in allowances if each]
     return document, files
@@ -196,7 +207,9 @@ def _entry(
         entry["prefixes"] = random.sample(PREFIXES, random.randint(1, 4))
     if random.random() < 0.7:
         entry["increment"] = random.choice(INCREMENTS[usage])
-    kind = random.choice(("price", "price", "steps", "tiers", "windows", "at_cost", "volume"))
+    kind = random.choice(
+        ("price", "price", "steps", "tiers", "windows", "at_cost", "volume")
+    )
     if kind == "at_cost":
         entry["at_cost"] = True
         entry["markup"] = random.choice(("0", "12.5", "3.33"))

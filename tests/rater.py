@@ -207,7 +207,7 @@ class _Rater:
         rest = event.quantity or 0
         fee_is_paid = is_covered = False
         for _, allowance in self.allowances:
-            if "size" not in allowance or not rest and not event.quantity:
+            if "size" not in allowance or (not rest and not event.quantity):
                 continue
             if entry.get("at_cost") or not self._covers(allowance, entry, event, zone):
                 continue
@@ -370,7 +370,8 @@ class _Rater:
             "half-even": over > half or (over == half and whole % 2 == 1),
             "down": False,
         }[self.rounding["mode"]]
-        return (-1 if micros < 0 else 1) * (whole + up) * step
+        rounded: int = (whole + up) * step
+        return -rounded if micros < 0 else rounded
 
 
 def _entries(plan: Document, files: Mapping[str, Rows]) -> Iterator[dict[str, Any]]:
@@ -482,4 +483,3 @@ def _bound(charge: int, limits: Document) -> int:
     if "maximum" in limits:
         charge = min(charge, _micros(limits["maximum"]))
     return charge
-

@@ -9,7 +9,7 @@ Units: quantities are seconds (voice), bytes (data) or events.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -153,7 +153,7 @@ def _event(
             notes.append(f"line {line.number}: {column}: {exc}")
             return otherwise
 
-    usage = cell("usage_type", _usage, "voice")
+    usage: Usage = cell("usage_type", _usage, "voice")
     started = cell("started_at", _started(plan.timezone), datetime(2000, 1, 1, tzinfo=UTC))
     local = started.astimezone(ZoneInfo(plan.timezone)).replace(tzinfo=None)
     cell("id", _filled, "")
@@ -336,7 +336,7 @@ def _line(row: Mapping[str, Any]) -> Document:
     return {"cycle_start_date": start, **{name: row[name] for name in kept}}
 
 
-def _by_usage(unpriced: list[Mapping[str, Any]]) -> dict[str, int]:
+def _by_usage(unpriced: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for row in unpriced:
         usage = row["usage_type"]

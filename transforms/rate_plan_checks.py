@@ -9,6 +9,7 @@ from math import lcm
 from typing import Final
 
 from transforms.document import Faults, did_you_mean
+from transforms.rate_deck import FAULTS_SHOWN
 from transforms.rate_plan import (
     DAY_TYPES,
     HOLIDAY,
@@ -39,9 +40,9 @@ def check_plan(plan: RatePlan, faults: Faults) -> None:
     _check_names(plan, faults)
     _check_windows(plan, faults)
     _check_zones(plan, faults)
-    known = {line.destination for line in plan.deck}
+    _check_destinations(plan, faults)
     for entry in plan.entries:
-        _check_entry(entry, plan, known, faults)
+        _check_entry(entry, plan, faults)
     _check_volumes(plan, faults)
     for allowance in plan.allowances:
         _check_allowance(allowance, plan, faults)
@@ -119,14 +120,9 @@ def _check_zones(plan: RatePlan, faults: Faults) -> None:
             owner.setdefault(word, name)
 
 
-def _check_entry(
-    entry: Entry, plan: RatePlan, destinations: Collection[str], faults: Faults
-) -> None:
+def _check_entry(entry: Entry, plan: RatePlan, faults: Faults) -> None:
     where = f"entry[{entry.name}]"
     _check_known(entry.zones, plan.zones, f"{where}.zones", "zone", faults)
-    _check_known(
-        entry.destinations, destinations, f"{where}.destinations", "destination", faults
-    )
     is_bounded = entry.limits != Limits()
     if entry.volume:
         names = [volume.name for volume in plan.volumes]
@@ -149,6 +145,23 @@ def _check_known(
         if name not in known:
             near = did_you_mean(name, sorted(known))
             faults.note(where, f"unknown {what} {name!r}{near}")
+
+
+def _check_destinations(plan: RatePlan, faults: Faults) -> None:
+    """A price list without its deck could be thousands of faults: they are counted."""
+    known = {line.destination for line in plan.deck}
+    unknown = [
+        (entry.name, name)
+        for entry in plan.entries
+        for name in entry.destinations
+        if name not in known
+    ]
+    for entry, name in unknown[:FAULTS_SHOWN]:
+        where = f"entry[{entry}].destinations"
+        _check_known([name], known, where, "destination", faults)
+    if len(unknown) > FAULTS_SHOWN:
+        further = len(unknown) - FAULTS_SHOWN
+        faults.note("entry", f"{further} further unknown destinations")
 
 
 def _check_exact(prices: Sequence[Step | Tier], where: str, faults: Faults) -> None:

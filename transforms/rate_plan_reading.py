@@ -78,9 +78,7 @@ def named_files(document: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(sorted({name for name in names if isinstance(name, str) and name}))
 
 
-def parse_rate_plan(
-    document: Mapping[str, object], files: Files, sha256: str
-) -> RatePlan:
+def parse_rate_plan(document: Mapping[str, object], files: Files, sha256: str) -> RatePlan:
     """Read a whole plan and check it, before anything is priced by it.
 
     Args:
@@ -338,9 +336,7 @@ def _per_or_none(unit: Unit) -> Callable[[object], int | None]:
     return read_per(unit)
 
 
-def _priced(
-    base: Entry, table: Table, per: int | None, windows: Sequence[str]
-) -> Entry:
+def _priced(base: Entry, table: Table, per: int | None, windows: Sequence[str]) -> Entry:
     at_cost = table.flag("at_cost", default=False)
     markup = read(table, "markup", read_percent, 0)
     if table.has("markup") and not at_cost:
@@ -504,7 +500,9 @@ def _volume(units: Mapping[str, Unit]) -> Callable[[Table], CycleVolume]:
         volume = CycleVolume(
             name=name,
             mode=mode,
-            tiers=_package(table, unit) if mode == "package" else _volume_tiers(table, unit),
+            tiers=_package(table, unit)
+            if mode == "package"
+            else _volume_tiers(table, unit),
             pool=table.choice("pool", get_args(Pool), "customer"),
             limits=_limits(table),
         )
@@ -585,5 +583,3 @@ def _usages(table: Table) -> tuple[Usage, ...]:
     if not words:
         table.note("usage", "missing: which usage types it covers")
     return tuple(each for each in known if each in words)
-
-

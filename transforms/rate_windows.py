@@ -69,7 +69,9 @@ def time_lines(plan: RatePlan, zones: list[str], first: date, last: date) -> Tim
             windows.append(window)
         places[name] = (start, len(begins))
     return TimeLines(
-        pl.Series("begins", begins, INSTANT), pl.Series("windows", windows, pl.Int32), places
+        pl.Series("begins", begins, INSTANT),
+        pl.Series("windows", windows, pl.Int32),
+        places,
     )
 
 

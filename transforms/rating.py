@@ -311,7 +311,7 @@ def _from_to() -> tuple[pl.Expr, pl.Expr]:
 
 
 def _window_no(otherwise: pl.Expr, lines: TimeLines | None) -> pl.Expr:
-    """The window in which a record begins; an entry without windows has one at all times."""
+    """The window in which a record begins; an entry without windows has but one."""
     if lines is None:
         return otherwise.alias("window_no")
     stretch = lines.stretch_at(pl.col("started_at_utc"), pl.col("timezone"))
@@ -359,7 +359,8 @@ def _rounded(exact: pl.Expr, denominator: pl.Expr, rounding: Rounding) -> pl.Exp
     """Nanos times a denominator become micros: the one rounding of a charge."""
     nanos_kept = 10 ** (9 - rounding.decimals)
     units = round_ratios(exact, denominator * nanos_kept, rounding.mode)
-    return units * 10 ** (6 - rounding.decimals)
+    micros_kept: int = 10 ** (6 - rounding.decimals)
+    return units * micros_kept
 
 
 def _within_limits(charge: pl.Expr) -> pl.Expr:

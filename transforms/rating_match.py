@@ -9,9 +9,8 @@ from typing import Final, cast
 
 import polars as pl
 
-from transforms.profile import Usage
-from transforms.rate_plan import Direction, RatePlan
-from transforms.rate_scopes import ANY_ZONE
+from transforms.rate_plan import RatePlan
+from transforms.rate_scopes import ANY_ZONE, Place
 from transforms.rating_tables import NUMBER, Prepared
 
 ZONE_UNKNOWN: Final = "zone_unknown"
@@ -75,12 +74,11 @@ def _of_place(
 ) -> Iterator[pl.DataFrame]:
     usage, direction, zone = place
     if zone is None:
-        reason = _unknown_zone(prepared.plan)
-        yield _unrated(group, ZONE_UNKNOWN, reason)
+        yield _unrated(group, ZONE_UNKNOWN, _unknown_zone(prepared.plan))
         return
     number = pl.Series("entry_no", [None] * group.height, NUMBER)
     for scope_zone in dict.fromkeys((str(zone), ANY_ZONE)):
-        key = cast("tuple[Usage, Direction, str]", (usage, direction, scope_zone))
+        key = cast("Place", (usage, direction, scope_zone))
         if key in prepared.scopes:
             begins, covers = prepared.scopes[key]
             place_in = begins.search_sorted(group["destination"], side="right") - 1

@@ -115,7 +115,7 @@ def read_percent(text: str) -> int:
     Raises:
         ValueError: When it is not a percentage from 0 to 100 with at most two decimals.
     """
-    found = re.fullmatch(r"(\d{1,3})(?:[.,](\d{1,2}))?", text.strip())
+    found = re.fullmatch(r"([0-9]{1,3})(?:[.,]([0-9]{1,2}))?", text.strip())
     rate_bp = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else -1
     if not 0 <= rate_bp <= FULL_BP:
         message = f"{text!r} is not a percentage such as 21 or 9.5"

@@ -1,6 +1,6 @@
 """``import`` and ``rejects:*``: files by hand, and the records that were set aside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
@@ -8,8 +8,8 @@ from secrets import token_hex
 import click
 
 from etl.app import App
-from etl.bus import new_job
-from etl.chains import InvoiceImport
+from etl.bus import JobReport, new_job
+from etl.chains import ROUTIT, InvoiceCollected, InvoiceImport
 from etl.check import check_delivery
 from etl.commands.options import SET_ASIDE_EXIT, Voice, gravest, with_app
 from etl.commands.reports import report_document, tell_report
@@ -24,7 +24,7 @@ from etl.storage import safe_name
 from loaders.database import Row, Transaction
 from loaders.imports import ImportRow
 from loaders.set_aside import KINDS, Kind
-from transforms.errors import BillingError, DeliveryRefused, Stopped
+from transforms.errors import BillingError, DeliveryRefused, LeaseHeld, Stopped
 from transforms.money import decimal_text
 from transforms.profile import Profile
 
@@ -269,11 +269,13 @@ def replay_rejects(app: App, voice: Voice, import_id: int | None, *, dry_run: bo
     What still has no owner stays suspended. Imports that were invoiced by their provider
     are invoiced again, with the chain of totals.
     """
-    invoices: set[int] = set()
+    invoices: dict[int, InvoiceImport | InvoiceCollected] = {}
 
-    def follow(tx: Transaction, changed_id: int) -> None:
-        app.jobs.enqueue(tx, new_job(InvoiceImport(changed_id)), token_hex(8))
-        invoices.add(changed_id)
+    def follow(tx: Transaction, changed: ImportRow) -> None:
+        is_routit = changed.provider == ROUTIT
+        command = (InvoiceImport if is_routit else InvoiceCollected)(changed.id)
+        app.jobs.enqueue(tx, new_job(command), token_hex(8))
+        invoices[changed.id] = command
 
     replayer = Replayer(app.importer(), app.set_aside, follow)
     replayed = replayer.replay(import_id, dry_run=dry_run)
@@ -288,9 +290,7 @@ def replay_rejects(app: App, voice: Voice, import_id: int | None, *, dry_run: bo
         voice.say("No record is suspended.")
     if dry_run:
         voice.say("Nothing was written.")
-    reports = [bus_of(app).run(InvoiceImport(each), app.stop) for each in sorted(invoices)]
-    for report in reports:
-        tell_report(voice, report)
+    reports = _followed(app, voice, invoices.values())
     voice.document(
         {
             "imports": [asdict(one) for one in replayed],
@@ -301,6 +301,21 @@ def replay_rejects(app: App, voice: Voice, import_id: int | None, *, dry_run: bo
     has_conflicts = any(one.conflicts for one in replayed)
     codes = [report.exit_code for report in reports]
     return gravest([*codes, SET_ASIDE_EXIT if has_conflicts else 0])
+
+
+def _followed(
+    app: App, voice: Voice, commands: Iterable[InvoiceImport | InvoiceCollected]
+) -> list[JobReport]:
+    """Work what was queued, unless a worker was quicker."""
+    reports = []
+    for command in commands:
+        try:
+            reports.append(bus_of(app).run(command, app.stop))
+        except LeaseHeld as exc:
+            voice.say(str(exc))
+        else:
+            tell_report(voice, reports[-1])
+    return reports
 
 
 COMMANDS = {

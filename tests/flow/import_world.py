@@ -197,7 +197,7 @@ class World:
         self, import_id: int | None = None, *, dry_run: bool = False
     ) -> list[Replayed]:
         """Replay as ``etl rejects:replay`` does."""
-        replayer = Replayer(self.importer, self.app.set_aside, lambda _tx, _id: None)
+        replayer = Replayer(self.importer, self.app.set_aside, lambda _tx, _row: None)
         return replayer.replay(import_id, dry_run=dry_run)
 
     def audit(self) -> list[Difference]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from etl.extract.folder import DropFolder, FileChangedError, FoundFile
 from etl.handlers import bus_of
 from etl.sync import dispatch_syncs
 from loaders.audit import differences
+from loaders.imports import NewImport
 from tests.flow.sync_world import (
     AS_OF,
     EXAMPLES,
@@ -125,7 +127,7 @@ def test_a_file_waits_until_its_control_file_is_whole_too(drop: Path) -> None:
     assert (look.strangers, look.growing) == ((), ())
 
 
-@pytest.mark.parametrize("other", ["link", "pipe", "other", "gone", "longer"])
+@pytest.mark.parametrize("other", ["link", "moved", "pipe", "other", "gone", "longer"])
 def test_what_came_in_the_place_of_a_found_file_is_not_read(drop: Path, other: str) -> None:
     put(drop, "a.csv", "b.csv")
     (found, _) = drop_folder(drop).look().whole
@@ -135,6 +137,9 @@ def test_what_came_in_the_place_of_a_found_file_is_not_read(drop: Path, other: s
                 file.write(b"more")
         case "other":
             (drop / "b.csv").replace(drop / "a.csv")
+        case "moved":  # the very file, by a link
+            (drop / "a.csv").rename(drop / "x.csv")
+            (drop / "a.csv").symlink_to(drop / "x.csv")
         case _:
             (drop / "a.csv").unlink()
             if other == "link":
@@ -412,6 +417,28 @@ def test_a_gap_in_the_numbers_holds_a_delivery_until_a_person_lets_it_go(
             ("000129", "done"),
         ]
         assert differences(app.database) == []
+
+
+def test_bytes_that_were_registered_before_are_never_held(
+    database_url: str, tmp_path: Path
+) -> None:
+    first = NewImport(
+        provider="kpn_sp16",
+        file_name="a.DAT",
+        sha256="0" * 64,
+        size_bytes=1,
+        account="00016",
+        period=None,
+        sequence="000123",
+        profile_version="0.1",
+        profile_sha256="1" * 64,
+    )
+    with house(database_url, tmp_path) as app:
+        app.imports.register(first)
+        again = replace(first, file_name="b.DAT", sequence="000130")
+
+        assert not app.syncs.register_held(again, lambda _arrived: "a gap")
+        assert statuses(database_url) == [("000123", "waiting")]
 
 
 def test_a_missing_delivery_that_comes_late_is_imported(

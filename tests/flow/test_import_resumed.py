@@ -377,36 +377,52 @@ def test_a_run_asked_to_stop_hands_the_import_back(
 # --- the database went away ---------------------------------------------------------------
 
 
+class Cut:
+    """Loses the answer to the first commit after a named point."""
+
+    def __init__(self, point: str, commit: Callable[[object], None]) -> None:
+        self._point = point
+        self._commit = commit
+        self.is_armed = False
+        self.is_over = False
+        self.happens = True
+
+    def pass_by(self, name: str) -> None:
+        self.is_armed |= name == self._point and not self.is_over
+
+    def commit(self, connection: object) -> None:
+        if not self.is_armed:
+            return self._commit(connection)
+        self.is_armed, self.is_over = False, True
+        if self.happens:
+            self._commit(connection)
+        message = "commit: the connection was lost"
+        raise StoreUnavailable(message)
+
+
 @pytest.mark.parametrize("is_committed", [True, False])
-@pytest.mark.parametrize("lost", ["load", "finish"])
+@pytest.mark.parametrize("step", ["set_aside", "load", "finish"])
 def test_a_commit_whose_answer_was_lost_is_neither_lost_nor_doubled(
     world: World,
     tmp_path: Path,
+    undisturbed: dict[str, list[tuple[str, ...]]],
     monkeypatch: pytest.MonkeyPatch,
-    lost: str,
+    step: str,
     *,
     is_committed: bool,
 ) -> None:
     database = world.app.database
-    commit = database._commit
-    calls = {"left": {"load": 8, "finish": 13}[lost]}
-
-    def cut(connection: object) -> None:
-        calls["left"] -= 1
-        if calls["left"] or is_committed:
-            commit(connection)  # type: ignore[arg-type]  # what the database itself hands on
-        if not calls["left"]:
-            message = "commit: the connection was lost"
-            raise StoreUnavailable(message)
-
-    monkeypatch.setattr(database, "_commit", cut)
+    cut = Cut(f"import_before_{step}", database._commit)  # type: ignore[arg-type]  # takes its own connections
+    cut.happens = is_committed
+    monkeypatch.setattr(database, "_commit", cut.commit)
+    monkeypatch.setattr(failpoints, "_PLAN", cut)
     monkeypatch.setattr("loaders.imports.RECONNECT_WAITS_S", (0, 0))
 
     done = world.load(write_routit(tmp_path, mixed_calls()))
 
-    assert calls["left"] < 1
+    assert cut.is_over
     assert done.status == "done"
-    assert ends(world) == MIXED
+    assert world.results() == undisturbed
     assert world.audit() == []
 
 

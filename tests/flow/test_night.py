@@ -133,7 +133,7 @@ def test_the_night_is_told_in_run_json_and_in_a_report(
         assert "every record and every micro is accounted for" in report
 
 
-@pytest.mark.parametrize("point", ["after_claim:kill:3", "before_complete:kill:2"])
+@pytest.mark.parametrize("point", ["after_claim:kill:3", "import_after_finish:kill:1"])
 def test_a_killed_night_goes_on_to_the_same_end(
     database_url: str, tmp_path: Path, point: str
 ) -> None:

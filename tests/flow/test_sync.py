@@ -41,7 +41,12 @@ from tests.flow.sync_world import (
     sync,
     task_of,
 )
-from transforms.errors import ConfigError, SourceUnavailable, StoreUnavailable
+from transforms.errors import (
+    ConfigError,
+    FenceLost,
+    SourceUnavailable,
+    StoreUnavailable,
+)
 from transforms.reference import Reference, SyncProfile, SyncSettings
 
 FIVE_MINUTES = timedelta(minutes=5)
@@ -463,6 +468,26 @@ def test_a_step_that_stops_tells_its_task(
         task = task_of(app, "yielder")
         assert task.status == status
         assert str(error) in str(task.message)
+
+
+def test_an_owner_who_lost_the_job_leaves_the_task_to_the_new_one(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house(database_url, tmp_path) as app:
+        load_feeds(app, {"yielder": folder_feed("yielder", tmp_path / "drop")})
+
+        def taken_over(*_: object) -> None:
+            (job,) = app.jobs.list(status="running")
+            app.jobs.unlock(job.id)
+            assert app.jobs.claim("the new owner", 60) is not None
+            message = "another owner has it"
+            raise FenceLost(message)
+
+        monkeypatch.setattr("etl.collecting.drop_folder", taken_over)
+        sync(app)
+
+        assert task_of(app, "yielder").status == "running"
+        assert app.jobs.list(status="running")[0].owner == "the new owner"
 
 
 def test_a_task_that_cannot_be_told_does_not_hide_what_happened(

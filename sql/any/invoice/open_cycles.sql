@@ -2,7 +2,7 @@
 -- reads:  total_usage_new_table, invoice
 -- params: since, until (half-open bounds of the cycle's end), customer_id (null for all)
 -- yields: customer_id, cycle_start_date, cycle_end_date, revision, method, rate_plan,
---         rate_plan_version, currency, total_cost_micros, cdr_count, unrated_count,
+--         rate_plan_version, currency, cdr_count, unrated_count,
 --         content_sha256
 SELECT
     t.customer_id,
@@ -13,7 +13,6 @@ SELECT
     t.rate_plan,
     t.rate_plan_version,
     t.currency,
-    t.total_cost_micros,
     t.cdr_count,
     t.unrated_count,
     t.content_sha256

@@ -1,4 +1,4 @@
-"""A tariff sheet and its calls in short: the plan as TOML, each event as one line of text."""
+"""A tariff sheet and its calls in short: the plan as TOML, each event as one line."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,9 @@ def plan(sheet: str, files: Files | None = None) -> RatePlan:
     return plan_of(document, files or {})
 
 
-def price(sheet: str, *events: str, files: Files | None = None, cycle_day: int = 1) -> Document:
+def price(
+    sheet: str, *events: str, files: Files | None = None, cycle_day: int = 1
+) -> Document:
     """Price events: ``2026-10-05T09:00 voice +31201234567 90 line=A zone=EU``.
 
     The id of an event is its place, from 1.

@@ -107,7 +107,9 @@ def test_the_fee_of_a_call_that_begins_in_the_allowance(
 
 
 def test_whoever_carries_the_first_second_decides_on_the_fee() -> None:
-    first = '[[allowance]]\nname = "a"\nusage = "voice"\nsize = 30\nconnect_fee = "charged"\n'
+    first = (
+        '[[allowance]]\nname = "a"\nusage = "voice"\nsize = 30\nconnect_fee = "charged"\n'
+    )
     second = '[[allowance]]\nname = "b"\nusage = "voice"\nsize = 60\n'
     document = price(
         CALLS.format(increment="1/1") + first + second,

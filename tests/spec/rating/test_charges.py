@@ -224,6 +224,11 @@ def test_a_record_outside_the_validity_of_the_plan_is_unrated() -> None:
         "2026-11-01T00:00:00 voice +31201234567 1",
     )
     assert costs(document) == [None, "1.000000", "1.000000", None]
-    assert each(document, "unrated_code") == ["plan_not_valid", None, None, "plan_not_valid"]
+    assert each(document, "unrated_code") == [
+        "plan_not_valid",
+        None,
+        None,
+        "plan_not_valid",
+    ]
     assert document["unpriced_volume"] == 2
     assert document["unpriced_by_usage"] == {"voice": 2}

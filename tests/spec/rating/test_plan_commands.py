@@ -3,10 +3,15 @@
 import json
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
+
+from etl.cli import cli
+from transforms.errors import ConfigError
 
 PLAN = """
 schema = "cdr-rate-plan/1"
@@ -44,25 +49,31 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def etl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "etl", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def etl(folder: Path, *words: str) -> Result:
+    """Run one command in a folder."""
+    with chdir(folder):
+        return CliRunner().invoke(cli, words, standalone_mode=False)
 
 
-def document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def fault_of(ended: Result) -> str:
+    """What a refused command says; a person must change something."""
+    assert isinstance(ended.exception, ConfigError)
+    assert ended.exception.exit_code == 2
+    return str(ended.exception)
+
+
+def document(ended: Result) -> dict[str, Any]:
+    assert ended.exception is None
+    assert ended.return_value == 0
     read: dict[str, Any] = json.loads(ended.stdout)
     return read
 
 
 def test_events_are_priced_without_a_database(folder: Path) -> None:
-    ended = etl(folder, "plan:price", "--plan", "flat.toml", "--events", "events.csv", "--json")
+    ended = etl(
+        folder, "plan:price", "--plan", "flat.toml", "--events", "events.csv", "--json"
+    )
 
-    assert ended.returncode == 0, ended.stderr
     said = document(ended)
     kept = (
         "id", "cost", "cost_micros", "entry", "in_allowance", "overage", "unrated_reason",
@@ -70,7 +81,15 @@ def test_events_are_priced_without_a_database(folder: Path) -> None:
     assert [tuple(event[name] for name in kept) for event in said["events"]] == [
         ("b", "0.123400", 123_400, "calls", 0, 60, None),
         ("a", "0.061700", 61_700, "calls", 60, 30, None),
-        ("c", None, None, None, 0, 0, "no entry of plan flat covers data out to this destination"),
+        (
+            "c",
+            None,
+            None,
+            None,
+            0,
+            0,
+            "no entry of plan flat covers data out to this destination",
+        ),
     ]
     assert said["allowances_left"] == {"minutes": 0}
     assert said["cycle"] == {
@@ -85,7 +104,7 @@ def test_events_are_priced_without_a_database(folder: Path) -> None:
 
 def test_a_person_reads_a_table(folder: Path) -> None:
     ended = etl(folder, "plan:price", "--plan", "flat.toml", "--events", "events.csv")
-    assert ended.returncode == 0
+    assert ended.return_value == 0
     assert "cycle 2026-10-01: 2.000000 EUR (minimum applied)" in ended.stdout
     assert "left of minutes: 0" in ended.stdout
     assert "1 events are unrated" in ended.stdout
@@ -97,7 +116,6 @@ def test_a_sound_plan_has_a_version_that_every_file_makes(folder: Path) -> None:
     (folder / "decks" / "nl.csv").write_text("prefix;destination\n32;NL\n")
     changed = etl(folder, "plan:check", "flat.toml", "--json")
 
-    assert first.returncode == 0
     assert document(first)["version"] == document(again)["version"]
     assert document(first)["version"] != document(changed)["version"]
     assert (document(first)["entries"], document(first)["prefixes"]) == (["calls"], 1)
@@ -118,9 +136,7 @@ def test_a_faulty_plan_is_refused(
 ) -> None:
     (folder / "flat.toml").write_text(PLAN.replace(*change))
     ended = etl(folder, "plan:check", "flat.toml", "--json")
-    assert ended.returncode == 2
-    assert fault in ended.stderr
-    assert document(ended)["error"]["class"] == "ConfigError"
+    assert fault in fault_of(ended)
 
 
 def test_faulty_events_are_refused_with_every_line(folder: Path) -> None:
@@ -134,7 +150,7 @@ def test_faulty_events_are_refused_with_every_line(folder: Path) -> None:
     ]
     (folder / "events.csv").write_text("\n".join(rows))
     ended = etl(folder, "plan:price", "--plan", "flat.toml", "--events", "events.csv")
-    assert ended.returncode == 2
+    said = fault_of(ended)
     for fault in (
         "line 2: usage_type: must be one of 'voice'",
         "line 3: started_at: must be a time such as",
@@ -143,17 +159,29 @@ def test_faulty_events_are_refused_with_every_line(folder: Path) -> None:
         "line 5: id: stands on line 4 already",
         "line 6: has 3 cells where the header has 6",
     ):
-        assert fault in ended.stderr
+        assert fault in said
 
 
 def test_a_near_miss_of_a_shipped_plan_is_named(folder: Path) -> None:
-    ended = etl(folder, "plan:check", "office_voise")
+    said = fault_of(etl(folder, "plan:check", "office_voise"))
+    assert said == "there is no rate plan 'office_voise' (did you mean 'office_voice'?)"
+
+
+def test_a_refused_plan_ends_with_exit_code_2_and_says_why_in_json(folder: Path) -> None:
+    (folder / "flat.toml").write_text(PLAN.replace("0.1234", "x"))
+    ended = subprocess.run(
+        [sys.executable, "-m", "etl", "plan:check", "flat.toml", "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == 2
-    assert "there is no rate plan 'office_voise' (did you mean 'office_voice'?)" in ended.stderr
+    assert "entry[calls].price: must be an amount" in ended.stderr
+    assert json.loads(ended.stdout)["error"]["class"] == "ConfigError"
 
 
 @pytest.mark.parametrize("plan", ["office_voice", "mobile_bundle", "machine_data"])
 def test_every_shipped_plan_is_sound(folder: Path, plan: str) -> None:
     ended = etl(folder, "plan:check", plan, "--json")
-    assert ended.returncode == 0, ended.stderr
     assert document(ended)["plan"] == plan

@@ -42,7 +42,7 @@ NIGHTS = ("mon-fri 00:00-08:00", "mon-fri 18:00-24:00", "sat,sun 00:00-24:00")
         (f'valid_from = "2026-02-30"\n{CALLS}', "valid_from: must be a date such as"),
         (f'{CALLS}[rounding]\nmode = "nearest"\n', "rounding.mode: must be one of 'up'"),
         (f'{CALLS}[rounding]\nmode = "up"\ndecimals = 7\n', "rounding.decimals: must be 0"),
-        (f'{CALLS}[cycle]\nminimum = 2\nmaximum = 1\n', "minimum: is above the maximum"),
+        (f"{CALLS}[cycle]\nminimum = 2\nmaximum = 1\n", "minimum: is above the maximum"),
         (f'{CALLS}[cycle]\nminimum = "0.0000001"\n', "minimum: has more than six decimals"),
         # Windows cover the week once.
         (
@@ -88,8 +88,14 @@ NIGHTS = ("mon-fri 00:00-08:00", "mon-fri 18:00-24:00", "sat,sun 00:00-24:00")
         (f"{CALLS}steps = [{{ price = 1 }}]\n", "found price and steps"),
         ('[[entry]]\nname = "x"\nusage = "sms"\n', "entry[x].price: an entry has one of"),
         (CALLS.replace('per = "min"', ""), "entry[calls].per: missing"),
-        (CALLS.replace('"min"', '"mim"'), "per: must be in one of 's', 'min', 'h', not 'mim'"),
-        (CALLS.replace('"min"', '"MB"'), "per: must be in one of 's', 'min', 'h', not 'MB'"),
+        (
+            CALLS.replace('"min"', '"mim"'),
+            "must be in one of 's', 'min', 'h', not 'mim'",
+        ),
+        (
+            CALLS.replace('"min"', '"MB"'),
+            "must be in one of 's', 'min', 'h', not 'MB'",
+        ),
         (CALLS.replace('"0.10"', '"-0.10"'), "price: must be an amount such as '0.0405'"),
         (CALLS.replace('"0.10"', '"0,10"'), "price: must be an amount such as '0.0405'"),
         (CALLS.replace('"0.10"', '"0.0000000001"'), "price: has more than 9 decimals"),
@@ -97,7 +103,7 @@ NIGHTS = ("mon-fri 00:00-08:00", "mon-fri 18:00-24:00", "sat,sun 00:00-24:00")
         (f'{CALLS}increment = "60"\n', "increment: must be first/step, such as '60/6'"),
         (f'{CALLS}increment = "60/0"\n', "increment: must be above 0"),
         (f'{CALLS}increment = "0.5/1"\n', "increment: is no whole number of s"),
-        (f'{CALLS}markup = 5\n', "entry[calls].markup: is for at_cost = true"),
+        (f"{CALLS}markup = 5\n", "entry[calls].markup: is for at_cost = true"),
         (CALLS.replace("voice", "speech"), "entry[calls].usage: must be one of 'voice'"),
         # Steps and tiers: the last is open, nothing is missing, nothing comes twice.
         (
@@ -162,7 +168,7 @@ NIGHTS = ("mon-fri 00:00-08:00", "mon-fri 18:00-24:00", "sat,sun 00:00-24:00")
         ),
         (
             f'{CALLS}[[allowance]]\nname = "a"\nusage = "voice"\n',
-            "allowance[a].size: an allowance has either a size (units) or an amount (money)",
+            "allowance[a].size: an allowance has either a size (units) or an amount",
         ),
         (
             f'{CALLS}[[allowance]]\nname = "a"\nusage = "data"\nsize = "1 GB"\n',
@@ -188,7 +194,13 @@ def test_every_fault_is_in_one_message() -> None:
     )
     with pytest.raises(ConfigError, match="rate plan 'sheet' has 5 faults") as caught:
         plan(sheet)
-    places = ("curency", "rounding.mode", "entry[a].price", "entry[a].per", "entry[b].zones")
+    places = (
+        "curency",
+        "rounding.mode",
+        "entry[a].price",
+        "entry[a].per",
+        "entry[b].zones",
+    )
     assert all(place in str(caught.value) for place in places)
 
 
@@ -224,9 +236,9 @@ def test_a_fault_of_a_deck_is_named_with_its_line(
 
 def test_a_misspelt_column_of_a_deck_is_named() -> None:
     deck = [{"prefx": "31", "destination": "home"}]
-    with pytest.raises(ConfigError, match=r"unknown column 'prefx' \(did you mean 'prefix'"):
+    with pytest.raises(ConfigError, match=r"column 'prefx' \(did you mean 'prefix'"):
         plan(DECKED, {"deck.csv": deck})
-    with pytest.raises(ConfigError, match="decks: 'deck.csv' is missing"):
+    with pytest.raises(ConfigError, match=r"decks: 'deck\.csv' is missing"):
         plan(DECKED)
 
 
@@ -237,7 +249,7 @@ def test_a_price_list_has_a_column_for_each_window() -> None:
     deck = [{"prefix": "31", "destination": "home"}]
     sheet = 'decks = ["deck.csv"]\n' + listed
     row = {"destination": "home", "price.peak": "0.10"}
-    with pytest.raises(ConfigError, match="column 'price.off' is missing"):
+    with pytest.raises(ConfigError, match=r"column 'price\.off' is missing"):
         plan(sheet, {"deck.csv": deck, "list.csv": [row]})
     good = plan(sheet, {"deck.csv": deck, "list.csv": [{**row, "price.off": "0.05"}]})
     assert [entry.name for entry in good.entries] == ["calls: home"]

@@ -40,7 +40,9 @@ class Example:
         """The table of results, by its headings."""
         table = next(part for part in self.said.split("\n\n") if part.startswith("|"))
         lines = table.splitlines()
-        heads, _, *cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+        heads, _, *cells = [
+            [cell.strip() for cell in line[1:-1].split("|")] for line in lines
+        ]
         return [dict(zip(heads, row, strict=True)) for row in cells]
 
 

@@ -98,13 +98,18 @@ def test_each_customer_has_the_clock_of_its_own_zone() -> None:
         **dict.fromkeys(EVENTS), "cycle_start_date": date(2026, 10, 1), "duration_s": 10,
         "usage_type": "voice", "call_date": start, "started_at_utc": start, "order_key": 1,
     }  # fmt: skip
+    cycles = [(number, date(2026, 10, 1), zone) for number, zone in zones.items()]
     rated = rate(
         pl.DataFrame([{**row, "customer_id": number} for number in zones], EVENTS),
-        pl.DataFrame([(n, date(2026, 10, 1), z) for n, z in zones.items()], CYCLES, orient="row"),
+        pl.DataFrame(cycles, CYCLES, orient="row"),
         prepare(plan(WEEK)),
     )
     # 17:59:55 in Amsterdam, 11:59:55 in New York, 04:44:55 on Chatham.
-    assert rated.events["charge_micros"].to_list() == [155_000_000, 200_000_000, 210_000_000]
+    assert rated.events["charge_micros"].to_list() == [
+        155_000_000,
+        200_000_000,
+        210_000_000,
+    ]
 
 
 def test_a_second_belongs_to_the_window_in_which_it_begins() -> None:

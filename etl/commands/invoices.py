@@ -1,0 +1,327 @@
+"""``invoice:*``: customer invoices, from totals to documents."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import click
+
+from etl.app import App
+from etl.commands.options import SET_ASIDE_EXIT, Voice, with_app
+from etl.invoice_document import invoice_document
+from etl.invoicing import Outcome, Run
+from transforms.errors import ConfigError
+from transforms.invoice import MICROS_A_CENT, Draft, Invoice
+from transforms.money import decimal_text
+
+DAY = click.DateTime(formats=["%Y-%m-%d"])
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, no more.")
+AS_OF = click.option(
+    "--as-of", type=DAY, help="Date of the invoice, YYYY-MM-DD; default: today (UTC)."
+)
+
+SPOKEN: Mapping[str, str] = {
+    "issued": "issued",
+    "corrected": "corrected",
+    "unchanged": "invoiced before",
+    "nothing": "nothing to invoice",
+    "blocked": "kept back",
+    "credited": "credited, waits for a person",
+    "changed": "changed meanwhile, run again",
+}
+"""What a status is called."""
+
+BLOCKED_SHOWN = 20
+
+
+def _day(given: datetime | None) -> date:
+    return (given or datetime.now(UTC)).date()
+
+
+@click.command("invoice:new")
+@click.option("--customer", type=int, help="Customer id; with --cycle.")
+@click.option("--cycle", type=DAY, help="Any day of the cycle, YYYY-MM-DD.")
+@click.option("--due", is_flag=True, help="Every cycle that has ended and is not invoiced.")
+@AS_OF
+@DRY_RUN
+@with_app
+def new(
+    app: App,
+    voice: Voice,
+    customer: int | None,
+    cycle: datetime | None,
+    as_of: datetime | None,
+    *,
+    due: bool,
+    dry_run: bool,
+) -> int:
+    """Issue invoices: of one customer's cycle, or all that are due.
+
+    A cycle that cannot be invoiced yet is kept back with its reasons, and keeps no other
+    back. What is invoiced already keeps its number; when its totals changed since, a delta
+    invoice brings it to what they are now. Exit code 1 when a cycle was kept back.
+    """
+    day = _day(as_of)
+    if due and customer is None and cycle is None:
+        run = app.invoicing.due(day, dry_run=dry_run)
+    elif not due and customer is not None and cycle is not None:
+        run = app.invoicing.cycle(customer, cycle.date(), day, dry_run=dry_run)
+    else:
+        message = "give either --due, or both --customer and --cycle"
+        raise ConfigError(message)
+    _tell(voice, run)
+    voice.document(_run_document(run))
+    is_waiting = any(each.status in ("blocked", "changed") for each in run.outcomes)
+    return SET_ASIDE_EXIT if is_waiting else 0
+
+
+@click.command("invoice:credit")
+@click.argument("number")
+@click.option("--by", required=True, help="Who decides this; it is kept.")
+@click.option("--reason", required=True, help="Why; it stands on the credit note.")
+@AS_OF
+@DRY_RUN
+@with_app
+def credit(
+    app: App,
+    voice: Voice,
+    number: str,
+    by: str,
+    reason: str,
+    as_of: datetime | None,
+    *,
+    dry_run: bool,
+) -> int:
+    """Take back what a cycle was invoiced, with one credit note.
+
+    The invoice itself never changes. Invoice the cycle anew with: etl invoice:new
+    --customer ID --cycle DAY.
+    """
+    for text, most in ((by, 128), (reason, 255)):
+        if not text.strip() or not text.isprintable() or len(text) > most:
+            message = f"--by and --reason are one printable line, of at most {most} letters"
+            raise ConfigError(message)
+    run = app.invoicing.credit(
+        number, by.strip(), reason.strip(), _day(as_of), dry_run=dry_run
+    )
+    _tell(voice, run)
+    voice.document(_run_document(run))
+    is_waiting = any(each.status == "changed" for each in run.outcomes)
+    return SET_ASIDE_EXIT if is_waiting else 0
+
+
+@click.command("invoice:show")
+@click.argument("number")
+@with_app
+def show(app: App, voice: Voice, number: str) -> int:
+    """Show one invoice, with its lines and its VAT."""
+    invoice = app.invoices.find(number)
+    if invoice is None:
+        message = f"there is no invoice {number}; see: etl invoice:list"
+        raise ConfigError(message)
+    draft = invoice.draft
+    amounts = draft.amounts
+    voice.say(_headline(invoice))
+    voice.table(
+        ("line", "quantity", "exact", "amount", "VAT %"),
+        [
+            (
+                line.name,
+                line.quantity,
+                decimal_text(line.amount_micros),
+                cents_text(line.amount_cents),
+                f"{line.vat_rate_bp // 100}.{line.vat_rate_bp % 100:02d}",
+            )
+            for line in amounts.lines
+        ],
+    )
+    for vat in amounts.vat:
+        voice.say(
+            f"VAT {vat.category} {vat.rate_bp // 100}.{vat.rate_bp % 100:02d} % over "
+            f"{cents_text(vat.taxable_cents)}: {cents_text(vat.vat_cents)}"
+            + (f" ({vat.reason})" if vat.reason else "")
+        )
+    voice.say(
+        f"net {cents_text(amounts.net_cents)}, VAT {cents_text(amounts.vat_cents)}, "
+        f"to pay {cents_text(amounts.gross_cents)} {draft.currency} by {draft.due_date}"
+    )
+    voice.document(invoice_document(invoice))
+    return 0
+
+
+@click.command("invoice:list")
+@click.option("--customer", type=int, help="Only this customer's.")
+@click.option("--cycle", type=DAY, help="Only cycles that contain this day, YYYY-MM-DD.")
+@click.option(
+    "--kind", type=click.Choice(["invoice", "delta", "credit"]), help="Only these."
+)
+@click.option("--limit", default=50, show_default=True, help="The newest so many.")
+@with_app
+def list_invoices(
+    app: App,
+    voice: Voice,
+    customer: int | None,
+    cycle: datetime | None,
+    kind: str | None,
+    limit: int,
+) -> int:
+    """List issued invoices, the newest first."""
+    rows = app.invoices.listed(
+        customer_id=customer,
+        day=None if cycle is None else cycle.date(),
+        kind=kind,
+        most=limit,
+    )
+    voice.table(
+        ("number", "kind", "customer", "cycle", "issued", "net", "VAT", "to pay"),
+        [
+            (
+                row["invoice_number"],
+                row["kind"],
+                str(row["customer_id"]),
+                row["cycle_start_date"].isoformat(),
+                row["issue_date"].isoformat(),
+                cents_text(row["net_cents"]),
+                cents_text(row["vat_cents"]),
+                cents_text(row["gross_cents"]),
+            )
+            for row in rows.iter_rows(named=True)
+        ],
+    )
+    voice.document(
+        {
+            "invoices": [
+                {name: value for name, value in row.items() if name in LISTED}
+                for row in rows.iter_rows(named=True)
+            ]
+        }
+    )
+    return 0
+
+
+LISTED = (
+    "invoice_number",
+    "kind",
+    "customer_id",
+    "cycle_start_date",
+    "cycle_end_date",
+    "revision",
+    "currency",
+    "net_cents",
+    "vat_cents",
+    "gross_cents",
+    "issue_date",
+    "due_date",
+    "content_sha256",
+)
+
+
+# --- telling ------------------------------------------------------------------------------
+
+
+def cents_text(cents: int) -> str:
+    """Write cents as an amount: 123456 is ``1234.56``."""
+    return decimal_text(cents * MICROS_A_CENT, 2)
+
+
+def _headline(invoice: Invoice) -> str:
+    draft = invoice.draft
+    refers = f", corrects {', '.join(draft.refers_to)}" if draft.refers_to else ""
+    return (
+        f"{invoice.number} ({draft.kind}{refers}) of {draft.issue_date}: customer "
+        f"{draft.customer_id}, cycle {draft.cycle_start_date} to {draft.cycle_end_date} "
+        "(end not included)"
+    )
+
+
+def _tell(voice: Voice, run: Run) -> None:
+    for note in run.notes:
+        voice.say(f"note: {note}")
+    new = [each for each in run.outcomes if each.is_new]
+    if new:
+        voice.table(
+            ("number", "customer", "cycle", "net", "VAT", "to pay"),
+            [_row(each) for each in new],
+        )
+    waiting = [each for each in run.outcomes if each.status in ("blocked", "changed")]
+    for each in waiting[:BLOCKED_SHOWN]:
+        voice.say(f"customer {each.customer_id}, cycle {each.start}: {SPOKEN[each.status]}")
+        for gate in each.gates:
+            voice.say(f"  {gate.message}")
+    if len(waiting) > BLOCKED_SHOWN:
+        voice.say(f"and {len(waiting) - BLOCKED_SHOWN} more; all of them: --json")
+    for each in new:
+        for gate in each.gates:
+            voice.say(f"customer {each.customer_id}: look at this: {gate.message}")
+    counted = Counter(SPOKEN[each.status] for each in run.outcomes)
+    told = ", ".join(f"{count:,} {word}" for word, count in sorted(counted.items()))
+    voice.say(told or "Nothing is due.")
+    if run.is_dry:
+        voice.say("Nothing was written.")
+
+
+def _row(outcome: Outcome) -> Sequence[object]:
+    draft = outcome.draft
+    amounts = None if draft is None else draft.amounts
+    return (
+        ", ".join(outcome.numbers) or "-",
+        str(outcome.customer_id),
+        outcome.start.isoformat(),
+        *(
+            cents_text(cents)
+            for cents in (
+                (amounts.net_cents, amounts.vat_cents, amounts.gross_cents)
+                if amounts
+                else ()
+            )
+        ),
+    )
+
+
+def _run_document(run: Run) -> dict[str, object]:
+    return {
+        "as_of": run.as_of.isoformat(),
+        "dry_run": run.is_dry,
+        "counts": dict(Counter(each.status for each in run.outcomes)),
+        "cycles": [_outcome_document(each) for each in run.outcomes],
+        "notes": list(run.notes),
+    }
+
+
+def _outcome_document(outcome: Outcome) -> dict[str, object]:
+    draft = outcome.draft
+    return {
+        "customer_id": outcome.customer_id,
+        "cycle_start_date": outcome.start.isoformat(),
+        "cycle_end_date": outcome.end.isoformat(),
+        "status": outcome.status,
+        "numbers": list(outcome.numbers),
+        "reasons": [
+            {"code": gate.code, "message": gate.message, "blocking": gate.is_blocking}
+            for gate in outcome.gates
+        ],
+        "invoice": None if draft is None else _sums(draft),
+    }
+
+
+def _sums(draft: Draft) -> dict[str, object]:
+    amounts = draft.amounts
+    return {
+        "kind": draft.kind,
+        "refers_to": list(draft.refers_to),
+        "currency": draft.currency,
+        "usage_micros": amounts.usage_micros,
+        "charges_micros": amounts.charges_micros,
+        "rounding_micros": amounts.rounding_micros,
+        "net": cents_text(amounts.net_cents),
+        "vat": cents_text(amounts.vat_cents),
+        "gross": cents_text(amounts.gross_cents),
+    }
+
+
+COMMANDS = {
+    "invoice:new": new,
+    "invoice:credit": credit,
+    "invoice:show": show,
+    "invoice:list": list_invoices,
+}
