@@ -542,31 +542,29 @@ def test_deliveries_of_a_provider_are_imported_in_their_order(
 
 
 @pytest.mark.parametrize(
-    "point",
+    "fault",
     [
-        "collect_registered",
-        "collect_before_finish",
-        "storage_before_rename",
-        "storage_after_rename",
-        "folder_before_move",
-        "folder_after_move",
+        "collect_registered:raise",
+        "collect_before_finish:raise",
+        "storage_before_rename:enospc",
+        "storage_after_rename:enospc",
+        "folder_before_move:eio",
+        "folder_after_move:raise",
     ],
 )
-@pytest.mark.parametrize("action", ["raise", "enospc"])
 def test_a_fault_anywhere_in_the_collecting_is_mended_by_the_next_look(
     database_url: str,
     tmp_path: Path,
     drop: Path,
     monkeypatch: pytest.MonkeyPatch,
-    point: str,
-    action: str,
+    fault: str,
 ) -> None:
     feed = folder_feed("kpn_sp16", drop)
     with house(database_url, tmp_path) as app:
         load_feeds(app, {"kpn_sp16": feed})
         number(drop, 123)
         number(drop, 124)
-        monkeypatch.setattr(failpoints, "_PLAN", failpoints.fault_plan(f"{point}:{action}"))
+        monkeypatch.setattr(failpoints, "_PLAN", failpoints.fault_plan(fault))
         sync(app)
         monkeypatch.setattr(failpoints, "_PLAN", None)
         sync(app, AS_OF + FIVE_MINUTES)
