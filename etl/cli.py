@@ -55,7 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cdr:rematch": ("corrections", "Give stored records to their owners of now."),
     "monitor": ("monitor", "Show syncs, imports, volume, totals and the queue."),
     "health": ("monitor", "Look at each critical path; say what is broken."),
-    "nightly": ("nightly", "Sync, import, total, audit, report: one process, one exit code."),
+    "nightly": ("nightly", "Sync, import, total, audit, report: all in one process."),
     "audit": ("audit", "Prove that every record and every micro is accounted for."),
 }
 """Every command: its module in ``etl/commands/`` and what it does, in one line."""

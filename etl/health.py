@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from etl.app import App
 from etl.chains import CHAINS
 from etl.handlers import handler_table
 from etl.profiles import load_profile
+from etl.sync import fetch_command
 from transforms.errors import BillingError, StorageError
 from transforms.reference import SyncProfile
 
@@ -131,9 +133,11 @@ def _schedule(app: App) -> tuple[str, ...]:
 
 def _router(app: App) -> tuple[str, ...]:
     faults = []
+    now = app.monitor.clock().replace(tzinfo=UTC)
     for feed in _enabled(app):
         try:
-            load_profile(feed.provider, folders=[app.settings.providers])
+            profile = load_profile(feed.provider, folders=[app.settings.providers])
+            fetch_command(feed, profile, now)
         except BillingError as exc:
             faults.append(f"{feed.provider}: {exc}")
     return tuple(faults)
@@ -260,7 +264,7 @@ LOOKS: Final = (
         _Look(
             SYNC, "router", _router, "correct sync_profiles.toml: etl reference:load DIR"
         ),
-        "knows every enabled provider",
+        "knows how to fetch every enabled provider",
     ),
     (
         _Look(

@@ -29,6 +29,9 @@ Language = Literal["nl", "en"]
 
 ChargeKind = Literal["recurring", "one_off", "discount", "minimum"]
 
+ORDER: Final = ("voice", "sms", "mms", "data", "content", "fee", "adjustment")
+"""In which order usage stands on an invoice; other types come last."""
+
 LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "nl": {
         "voice": "Bellen",
@@ -163,7 +166,7 @@ def delta_amounts(
     nothing = Usage("", "", 0, 0, 0, 0, 0)
     changed = [
         _difference(new.get(key, nothing), old.get(key, nothing), key)
-        for key in sorted(old.keys() | new.keys())
+        for key in old.keys() | new.keys()
     ]
     lines = _priced([each for each in changed if not _is_nothing(each)], (), terms)
     charged = sum(each.charges_micros - _included(each) for each in before)
@@ -174,8 +177,11 @@ def delta_amounts(
 
 
 def credit_amounts(before: Sequence[Amounts]) -> Amounts:
-    """Take back every document of a cycle, line by line and cent by cent."""
-    taken = [line for amounts in before for line in amounts.lines]
+    """Take back every document of a cycle, line by line and cent by cent.
+
+    Of several documents the roundings are one line.
+    """
+    taken = _one_rounding([line for amounts in before for line in amounts.lines])
     lines = tuple(
         replace(
             line,
@@ -243,7 +249,7 @@ def _priced(
             vat_rate_bp=terms.vat.rate_bp,
             vat_cents=None,
         )
-        for each in usage
+        for each in sorted(usage, key=_place)
     ]
     lines += [
         _plain_line(
@@ -257,6 +263,15 @@ def _priced(
         for each in charges
     ]
     return lines
+
+
+def _place(usage: Usage) -> tuple[int, str, str]:
+    known = usage.usage_type in ORDER
+    return (
+        ORDER.index(usage.usage_type) if known else len(ORDER),
+        usage.usage_type,
+        usage.zone,
+    )
 
 
 def _usage_name(usage: Usage, labels: Mapping[str, str]) -> str:
@@ -389,6 +404,21 @@ def _breakdown(
         replace(each, vat_cents=within) if (each.category, each.rate_bp) == own else each
         for each in found
     )
+
+
+def _one_rounding(lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
+    roundings = [each for each in lines if each.kind == "rounding"]
+    others = [each for each in lines if each.kind != "rounding"]
+    if not roundings:
+        return others
+    vat = [each.vat_cents for each in roundings if each.vat_cents is not None]
+    one = replace(
+        roundings[0],
+        amount_micros=_sum_micros(roundings),
+        amount_cents=sum(each.amount_cents for each in roundings),
+        vat_cents=sum(vat) if vat else None,
+    )
+    return [*others, one]
 
 
 def _sum_micros(lines: Iterable[InvoiceLine]) -> int:

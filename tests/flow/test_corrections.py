@@ -242,6 +242,21 @@ def test_an_offered_record_whose_number_nobody_owns_now_waits(world: World) -> N
     assert world.audit() == []
 
 
+def test_an_offered_record_goes_to_the_owner_of_today(world: World) -> None:
+    january(world, call("1", BERT))
+    january(world, call("1", BERT), call("2"), name="second.zip")
+    world.own({ANNA: 1, BERT: 3})
+    compute_totals(world)
+
+    revert(world, 1)
+
+    owners = world.table("call_detail_record", "customer_id", "record_id")
+    assert owners == [(1, "2"), (3, "1")]
+    assert dirty(world) == [(2, "2025-01-01"), (3, "2025-01-01")]
+    compute_totals(world)
+    assert world.audit() == []
+
+
 def test_a_delivery_that_must_be_read_again_has_to_be_in_storage(world: World) -> None:
     january(world, call("1"))
     january(world, call("1"), call("2"), name="second.zip")
@@ -287,6 +302,26 @@ def test_a_record_that_was_replaced_itself_never_comes_back(world: World) -> Non
     revert(world, 3)
 
     assert records(world) == [(1, "R1", 100_000)]
+    assert world.audit() == []
+
+
+def test_a_record_that_counts_again_has_totals_and_an_invoice_again(world: World) -> None:
+    calvi(world, 1, ("R1", "0.10000"))
+    bus_of(world.app).run(invoice_command(TMOBILE, 1))
+    world.own({NUMBER: 2})
+    calvi(world, 2, ("R1", "0.15000"))
+    for import_id in (1, 2):
+        bus_of(world.app).run(invoice_command(TMOBILE, import_id))
+    totals = ("customer_id", "total_cost_micros")
+    assert world.table("total_usage_new_table", *totals) == [(1, 0), (2, 150_000)]
+
+    revert(world, 2)
+
+    assert dirty(world) == [(1, "2026-10-01"), (2, "2026-10-01")]
+    assert world.app.corrections_store.invoices_again == {1: TMOBILE}
+    bus_of(world.app).drain()
+    assert world.table("total_usage_new_table", *totals) == [(1, 100_000), (2, 0)]
+    assert world.table("provider_invoice", "import_id", "cost_micros") == [(1, 100_000)]
     assert world.audit() == []
 
 
@@ -454,6 +489,24 @@ def test_a_record_that_nobody_owns_now_waits_again_and_comes_back(world: World) 
 
     assert world.results()["call_detail_record"] == before
     assert counts(world, 1) == (1, "done", 2, 2, 0, 0, 0, 81_000)
+    assert world.audit() == []
+
+
+def test_a_delivery_that_is_half_loaded_is_finished_before_owners_are_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = failpoints.fault_plan("import_after_load:raise")
+    monkeypatch.setattr(failpoints, "_PLAN", plan)
+    with pytest.raises(failpoints.FaultInjectedError):
+        january(world, *(call(str(n)) for n in range(60)))
+    monkeypatch.setattr(failpoints, "_PLAN", None)
+    world.own({ANNA: 3})
+
+    [done] = corrections(world).rematch("routit", None, dry_run=False)
+
+    assert done.records == 60
+    assert world.table("call_detail_record", "DISTINCT customer_id") == [(3,)]
+    assert counts(world, 1)[:4] == (1, "done", 60, 60)
     assert world.audit() == []
 
 

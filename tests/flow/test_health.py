@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -49,8 +50,10 @@ def the_only_fault(world: World) -> Finding:
     return finding
 
 
-def feed(world: World, provider: str) -> None:
-    settings = SyncSettings(transport="folder", folder="in")
+def feed(
+    world: World, provider: str, transport: Literal["folder", "https"] = "folder"
+) -> None:
+    settings = SyncSettings(transport=transport, folder="in")
     profile = SyncProfile(provider, settings, enabled=True, every_minutes=5)
     world.app.reference.replace(Reference(sync_profiles=(profile,)))
 
@@ -102,6 +105,16 @@ def test_a_feed_of_an_unknown_provider_is_a_fault(world: World) -> None:
 
     assert (fault.path, fault.part) == ("1 master sync", "router")
     assert "there is no provider 'yeilder'" in fault.message
+
+
+def test_a_feed_that_nothing_fetches_is_a_fault(world: World) -> None:
+    feed(world, "yielder", transport="https")
+    synced(world, "idle", 1)
+
+    fault = the_only_fault(world)
+
+    assert (fault.path, fault.part) == ("1 master sync", "router")
+    assert "sync profile yielder: nothing fetches it by 'https'" in fault.message
 
 
 def test_a_provider_whose_newest_sync_failed_is_a_fault(world: World) -> None:

@@ -66,7 +66,6 @@ def test_a_new_carrier_is_imported_with_nothing_but_a_toml_file(
     }
 
     code, imported = run("import", FILE, "--provider", "zeewind")
-    print(imported)
     assert code == 1
     assert isinstance(imported, dict)
     (one,) = imported["imports"]

@@ -137,7 +137,7 @@ class History:
             self.check_vat(each)
         for each in everything:
             kinds = [line.kind for line in each.lines]
-            assert kinds.count("rounding") <= 1 or each.usage_micros == 0 or len(stand) > 0
+            assert kinds.count("rounding") <= 1
 
     def check_vat(self, amounts: Amounts) -> None:
         vat = self.terms.vat

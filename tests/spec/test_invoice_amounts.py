@@ -51,13 +51,13 @@ def test_usage_of_whole_cents_needs_no_rounding_line() -> None:
 
 def test_what_lines_and_sum_differ_by_is_one_line_named_rounding() -> None:
     # 0.014 three times is 0.042: 0.01 a line makes 0.03, the sum is 0.04.
-    zones = ("EU", "US", "CH")
+    zones = ("CH", "EU", "US")
     amounts = invoice_amounts([usage(14_000, zone=each) for each in zones], [], USUAL)
 
     assert line_amounts(amounts) == [
+        ("Bellen, CH", 14_000, 1),
         ("Bellen, EU", 14_000, 1),
         ("Bellen, US", 14_000, 1),
-        ("Bellen, CH", 14_000, 1),
         ("Afronding", -2_000, 1),
     ]
     assert amounts.usage_micros == 42_000
@@ -112,6 +112,13 @@ def test_fees_of_the_provider_are_usage_of_type_fee() -> None:
     amounts = invoice_amounts([usage(5_950_000, "fee")], [], USUAL)
     assert line_amounts(amounts) == [("Kosten van de aanbieder", 5_950_000, 595)]
     assert amounts.usage_micros == 5_950_000
+
+
+def test_usage_stands_in_the_order_people_look_for_it() -> None:
+    types = ["adjustment", "fee", "data", "new", "voice", "sms"]
+    amounts = invoice_amounts([usage(10_000, each) for each in types], [], USUAL)
+    found = [line.usage_type for line in amounts.lines]
+    assert found == ["voice", "sms", "data", "fee", "adjustment", "new"]
 
 
 def test_lines_are_named_in_the_customers_language() -> None:
@@ -235,9 +242,9 @@ def test_a_delta_brings_what_was_invoiced_to_what_the_cycle_comes_to_now() -> No
 
     assert delta is not None
     assert line_amounts(delta) == [
-        ("Data", -500_000, -50),
-        ("Sms", 250_000, 25),
         ("Bellen", 533_400, 53),
+        ("Sms", 250_000, 25),
+        ("Data", -500_000, -50),
         ("Afronding", -3_400, 0),
     ]
     # 2.97 was invoiced, the cycle comes to 3.25.
@@ -289,8 +296,12 @@ def test_a_credit_note_takes_every_line_back() -> None:
     assert credit.usage_micros == -3_000_000
     assert credit.net_cents == -(first.net_cents + delta.net_cents)
     assert credit.vat_cents == -(first.vat_cents + delta.vat_cents)
-    assert [line.line_no for line in credit.lines] == [1, 2, 3, 4]
-    assert [line.amount_cents for line in credit.lines] == [-247, 0, -53, 0]
+    assert line_amounts(credit) == [
+        ("Bellen", -2_466_600, -247),
+        ("Bellen", -533_400, -53),
+        ("Afronding", 0, 0),
+    ]
+    assert [line.line_no for line in credit.lines] == [1, 2, 3]
 
 
 # --- the sealed document ------------------------------------------------------------------

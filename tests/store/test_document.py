@@ -4,6 +4,7 @@ The statements are the document's text (``tests/document.sql``), with its custom
 cycle of January 2025 and its import 123; the data is made to fit them.
 """
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.cli import COMMANDS
 from tests.flow.import_world import ANNA, BERT, World, call, write_routit
 from tests.flow.operator_world import Desk
 from tests.mariadb import connect
@@ -21,6 +23,8 @@ DOCUMENT = Path(__file__).parents[1] / "document.sql"
 SYNCS, CHAIN, RECENT, EXISTS, PROGRESS, VOLUME, LOCKED, FREE, PROCESSES = (
     each.strip() for each in DOCUMENT.read_text(encoding="utf-8").split(";") if each.strip()
 )
+
+PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 
 Rows = list[tuple[object, ...]]
 
@@ -197,6 +201,39 @@ def test_a_failed_import_runs_again_and_one_that_waits_for_a_person_does_not(
         ended = desk.etl("worker", "--drain", "--json")
 
         assert ended.document["jobs"] == jobs, status
+
+
+def test_every_command_of_the_operators_page_exists() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    named = set(re.findall(r"`etl ([a-z:-]+)", page)) | set(
+        re.findall(r"^(?:\S+ \S+ \* \* \*  )?etl ([a-z:-]+)", page, re.MULTILINE)
+    )
+    assert {"health", "import:revert", "sync:manager"} < named
+    assert named - set(COMMANDS) == set()
+
+
+def test_every_recipe_of_the_document_has_its_place_on_the_operators_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    recipes = (
+        "systemctl status cron",
+        "crontab -l",
+        "sync:manager -vvv",
+        "tail -100 /var/log/syslog",
+        "debug:event-dispatcher",
+        "cache:clear",
+        "messenger:stop-workers",
+        "totals:new --customer=123 --cycle=2025-01-01 -vvv",
+        "SHOW PROCESSLIST",
+        "SELECT COUNT(*) FROM call_detail_record",
+        "UPDATE import_queue SET locked = 0, message = 'Reset manually'",
+        "check_critical_paths.sh",
+    )
+    assert [recipe for recipe in recipes if recipe not in page] == []
+
+
+def test_every_exit_code_is_explained_on_the_operators_page() -> None:
+    explained = re.findall(r"^\| (\d+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert explained == ["0", "1", "2", "3", "4", "75", "143"]
 
 
 def test_the_document_looks_for_locks_and_finds_its_own_question(world: World) -> None:

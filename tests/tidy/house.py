@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ROOMS = ("etl", "loaders", "transforms", "sql")
 
-NOT_OURS = {".git", ".venv", "var", "build", "__pycache__"}
+NOT_OURS = {".git", ".venv", ".venv-bench", "var", "build", "__pycache__"}
 """What holds no source: what tools leave behind, and an operator's data."""
 
 

@@ -18,6 +18,7 @@ from tests.tidy.house import (
 
 ONE_DOOR = {
     "httpx": r"etl/extract/https\.py",
+    "asyncssh": r"etl/extract/sftp\.py",
     "alembic": r"loaders/(upgrade\.py|migrations/.*)",
     "sqlalchemy": r"loaders/.*",
     "mysql": r"loaders/.*",

@@ -120,6 +120,19 @@ def test_the_heavier_of_two_entries_has_what_both_claim() -> None:
     assert each(document, "entry") == ["heavy", "light"]
 
 
+def test_a_whole_number_goes_before_the_prefix_that_it_is() -> None:
+    one = (
+        '[[entry]]\nname = "one"\nusage = "sms"\nprefixes = ["=+31612345678"]\nprice = 1\n'
+    )
+    all_ = '[[entry]]\nname = "all"\nusage = "sms"\nprefixes = ["31612345678"]\nprice = 2\n'
+    events = (
+        "2026-10-05T09:00 sms +31612345678 1",
+        "2026-10-05T09:00 sms +316123456789 1",
+    )
+    assert each(price(one + all_, *events), "entry") == ["one", "all"]
+    assert each(price(all_ + one, *events), "entry") == ["one", "all"]
+
+
 ZONES = """
 [zones]
 eu = ["EU", "BE"]

@@ -1,0 +1,1 @@
+"""Invoices on paper and on the wire: each format is one module."""
