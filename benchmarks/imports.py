@@ -14,11 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import mysql.connector
 import pandas as pd
 import polars as pl
 import sqlalchemy as sa
-from mysql.connector.abstracts import MySQLConnectionAbstract
+from mysql.connector.connection_cext import CMySQLConnection
 from sqlalchemy.engine import make_url
 
 from benchmarks.measuring import Contest, Ratio, Sample, Side, timed
@@ -85,13 +84,14 @@ def mariadb_contest(world: World, place: str) -> Contest:
     ]
     if with_others:
         ratios.append(Ratio("import_to_best_other_way", "etl import", ALTERNATIVES, 5.0))
+    where = "in memory" if with_others else "on disk"
     return Contest(
         f"import-mariadb-{place}",
-        f"ZIP to call_detail_record, MariaDB, data in {'memory' if with_others else 'files on disk'}",
+        f"ZIP to call_detail_record, MariaDB, its data {where}",
         sides,
         ratios,
         [
-            "Ours is the whole process, from the ZIP; the others load rows converted before.",
+            "Ours is the whole process, from the ZIP; the others load ready-made rows.",
             f"The other ways load the first {min(world.rows, SLOW_ROWS):,} rows.",
         ],
     )
@@ -220,31 +220,30 @@ def _bare(world: World, place: str, files: Sequence[Callable[[], Path]]) -> Samp
     return Sample(seconds, world.rows)
 
 
-def _load_file(connection: MySQLConnectionAbstract, path: Path) -> None:
+def _load_file(connection: CMySQLConnection, path: Path) -> None:
     with closing(connection.cursor()) as cursor:
         cursor.execute(LOAD, (str(path),))
     connection.commit()
 
 
-def driver_connection(url: str, *, local_infile: bool = False) -> MySQLConnectionAbstract:
+def driver_connection(url: str, *, local_infile: bool = False) -> CMySQLConnection:
     """Open a connection of the driver's own, with its C extension."""
     parsed = make_url(url)
-    return mysql.connector.connect(
+    return CMySQLConnection(
         user=parsed.username,
         password=parsed.password,
         database=parsed.database,
         unix_socket=parsed.query["unix_socket"],
-        use_pure=False,
         allow_local_infile=local_infile,
         charset="utf8mb4",
         collation="utf8mb4_bin",
     )
 
 
-def _require_rows(connection: MySQLConnectionAbstract, expected: int) -> None:
+def _require_rows(connection: CMySQLConnection, expected: int) -> None:
     with closing(connection.cursor()) as cursor:
-        cursor.execute(f"SELECT count(*) FROM {TABLE}")  # noqa: S608 - our own table
-        ((found,),) = cursor.fetchall()
+        cursor.execute(f"SELECT count(*) FROM {TABLE}")
+        found: Any = cursor.fetchall()[0][0]
     if found != expected:
         message = f"{found} rows are stored where {expected} were loaded"
         raise RuntimeError(message)
@@ -273,7 +272,7 @@ def _executemany(url: str, world: World) -> float:
     """The driver writes executemany of an INSERT as one statement with many rows."""
     rows = _some(world).rows()
     marks = ", ".join(["%s"] * len(STORED))
-    insert = f"INSERT INTO {TABLE} ({', '.join(STORED)}) VALUES ({marks})"  # noqa: S608
+    insert = f"INSERT INTO {TABLE} ({', '.join(STORED)}) VALUES ({marks})"
     connection = driver_connection(url)
 
     def work() -> None:
@@ -364,7 +363,7 @@ def _sqlite_executemany(world: World, order: list[str]) -> Sample:
     moments = pl.col(pl.Datetime("us")).dt.strftime("%Y-%m-%d %H:%M:%S")
     tuples: Rows = rows.with_columns(moments).rows()
     marks = ", ".join("?" for _ in STORED)
-    insert = f"INSERT INTO {TABLE} ({', '.join(STORED)}) VALUES ({marks})"  # noqa: S608
+    insert = f"INSERT INTO {TABLE} ({', '.join(STORED)}) VALUES ({marks})"
     with world.sqlite() as url:
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
         connection.execute("PRAGMA journal_mode = WAL")

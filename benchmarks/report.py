@@ -76,8 +76,9 @@ def html(document: Document) -> str:
     about = document["machine"]
     told = (
         f"{document['rows']:,} records, {document['rounds']} rounds, medians. "
-        f"{about['cores']} cores, Python {about['python']}, MariaDB {about['mariadb']} with "
-        f"{' '.join(document['server_options'])}. Only ratios carry over to another machine."
+        f"{about['cores']} cores, Python {about['python']}, MariaDB {about['mariadb']} "
+        f"with {' '.join(document['server_options'])}. Only ratios carry over to another "
+        "machine."
     )
     sections = [_section(each) for each in document["contests"].values()]
     body = f"<p>{escape(told)}</p>\n" + "\n".join(sections)
@@ -118,7 +119,8 @@ def _ratio_table(ratios: Document) -> str:
     if not ratios:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(each['side'])} against {escape(' or '.join(each['against']))}</td>"
+        f"<tr><td>{escape(each['side'])} against "
+        f"{escape(' or '.join(each['against']))}</td>"
         f'<td class="n">{each["ratio"]:.2f}x</td>{_verdict_cell(each)}</tr>'
         for each in ratios.values()
     )

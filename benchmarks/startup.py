@@ -1,8 +1,8 @@
 """Start-up: how long an operator waits for help, and for one customer's totals."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from benchmarks.measuring import Contest, Sample, Side
 from benchmarks.world import CYCLE, World, run_etl
@@ -12,7 +12,7 @@ ONE_CUSTOMER_S = 1.5
 
 
 @contextmanager
-def startup_contest(world: World) -> Any:  # noqa: ANN401 - a context manager
+def startup_contest(world: World) -> Iterator[Contest]:
     """Time whole processes over a database that holds the delivery."""
     with world.mariadb() as mariadb, world.sqlite() as sqlite:
         for url in (mariadb, sqlite):

@@ -5,8 +5,7 @@ totals:dispatch`` with its start. It writes lines by usage type and zone, a tota
 of both and a backup copy; what the others write is said in their names.
 """
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 import polars as pl
 import sqlalchemy as sa
-from mysql.connector.abstracts import MySQLConnectionAbstract
+from mysql.connector.connection_cext import CMySQLConnection
 
 from benchmarks.imports import driver_connection
 from benchmarks.measuring import Contest, Ratio, Sample, Side, timed
@@ -24,7 +23,9 @@ from etl.chains import DispatchTotals
 from etl.handlers import bus_of
 from etl.settings import load_settings
 
-CYCLES: Final = "call_detail_record AS r INNER JOIN bench_cycle AS c ON r.customer_id = c.customer_id AND r.call_date >= c.cycle_start_date AND r.call_date < c.cycle_end_date"
+CYCLES: Final = """call_detail_record AS r INNER JOIN bench_cycle AS c
+    ON r.customer_id = c.customer_id
+    AND r.call_date >= c.cycle_start_date AND r.call_date < c.cycle_end_date"""
 
 KEEP_CYCLES: Final = (
     "CREATE TABLE IF NOT EXISTS bench_cycle (PRIMARY KEY (customer_id, cycle_start_date))"
@@ -51,7 +52,7 @@ SELECT r.customer_id, c.cycle_start_date, c.cycle_end_date, 1, 'standard', 'EUR'
     count(*) - count(r.cost_micros), ''
 FROM {CYCLES}
 GROUP BY r.customer_id, c.cycle_start_date, c.cycle_end_date
-"""  # noqa: S608 - our own names
+"""
 LINES: Final = f"""
 INSERT INTO total_usage_line
 SELECT r.customer_id, c.cycle_start_date,
@@ -63,7 +64,7 @@ SELECT r.customer_id, c.cycle_start_date,
     coalesce(sum(r.events), 0), coalesce(sum(r.cost_micros), 0)
 FROM {CYCLES}
 GROUP BY r.customer_id, c.cycle_start_date, r.usage_type, r.zone
-"""  # noqa: S608 - our own names
+"""
 TOTALS_OF_LINES: Final = """
 INSERT INTO total_usage_new_table
     (customer_id, cycle_start_date, cycle_end_date, revision, method, currency,
@@ -84,7 +85,7 @@ SELECT customer_id, cycle_start_date, cycle_end_date, revision, method, currency
 FROM total_usage_new_table
 """
 ROWS_OF_ALL: Final = (
-    f"SELECT r.customer_id, c.cycle_start_date, r.cost_micros FROM {CYCLES}"  # noqa: S608
+    f"SELECT r.customer_id, c.cycle_start_date, r.cost_micros FROM {CYCLES}"
 )
 SUM_OF_ONE: Final = (
     "SELECT coalesce(sum(cost_micros), 0), count(*) FROM call_detail_record"
@@ -109,7 +110,7 @@ ROW_BY_ROW: Final = "a query and an upsert for each customer, rows added up in P
 
 
 @contextmanager
-def totals_contest(world: World) -> "Any":
+def totals_contest(world: World) -> Iterator[Contest]:
     """Fill a database once and hold our totals against the other ways to make them."""
     with world.mariadb() as url:
         world.import_delivery(url)
@@ -263,7 +264,7 @@ def _polars(world: World, url: str) -> Sample:
     return Sample(seconds, world.rows)
 
 
-Adder = Callable[[MySQLConnectionAbstract, tuple[Any, ...]], tuple[int, int]]
+Adder = Callable[[CMySQLConnection, tuple[Any, ...]], tuple[int, int]]
 
 
 def _by_customer(world: World, url: str, add: Adder) -> Sample:
@@ -288,16 +289,15 @@ def _by_customer(world: World, url: str, add: Adder) -> Sample:
     return Sample(seconds, world.rows)
 
 
-def _summed(connection: MySQLConnectionAbstract, cycle: tuple[Any, ...]) -> tuple[int, int]:
+def _summed(connection: CMySQLConnection, cycle: tuple[Any, ...]) -> tuple[int, int]:
     with closing(connection.cursor()) as cursor:
         cursor.execute(SUM_OF_ONE, cycle)
-        ((cost_micros, count),) = cursor.fetchall()
+        summed: list[Any] = cursor.fetchall()
+        ((cost_micros, count),) = summed
     return int(cost_micros), int(count)
 
 
-def _added_up(
-    connection: MySQLConnectionAbstract, cycle: tuple[Any, ...]
-) -> tuple[int, int]:
+def _added_up(connection: CMySQLConnection, cycle: tuple[Any, ...]) -> tuple[int, int]:
     with closing(connection.cursor()) as cursor:
         cursor.execute(ROWS_OF_ONE, cycle)
         rows: list[Any] = cursor.fetchall()
@@ -318,7 +318,8 @@ def _require_totals(world: World, url: str) -> None:
         c.execute(
             "SELECT sum(total_cost_micros), sum(cdr_count) FROM total_usage_new_table"
         )
-        ((cost_micros, count),) = c.fetchall()
+        summed: list[Any] = c.fetchall()
+        ((cost_micros, count),) = summed
     expected = world.delivery.expected
     if (int(cost_micros), int(count)) != (expected.cost_micros, expected.loaded):
         message = (
@@ -327,11 +328,8 @@ def _require_totals(world: World, url: str) -> None:
         raise RuntimeError(message)
 
 
-def _run(connection: MySQLConnectionAbstract, *statements: str) -> None:
+def _run(connection: CMySQLConnection, *statements: str) -> None:
     with closing(connection.cursor()) as cursor:
         for statement in statements:
             cursor.execute(statement)
     connection.commit()
-
-
-THREADS: Final = os.cpu_count()

@@ -157,9 +157,7 @@ class World:
             path = url.removeprefix("sqlite:///")
             listed = ", ".join(STORED)
             with closing(sqlite3.connect(path)) as connection:
-                rows = connection.execute(
-                    f"SELECT {listed} FROM call_detail_record"  # noqa: S608 - our own columns
-                )
+                rows = connection.execute(f"SELECT {listed} FROM call_detail_record")
                 frames = []
                 while fetched := rows.fetchmany(50_000):
                     columns = dict(zip(STORED, zip(*fetched, strict=True), strict=True))

@@ -16,11 +16,13 @@ from uuid import uuid4
 
 from etl.bus import new_job
 from etl.corrections import invoice_command
+from etl.documents.writing import DocumentFolder
 from etl.importing import Importer
 from etl.invoicing import Invoicing
 from etl.settings import Settings
 from etl.stopping import STOP
 from etl.storage import Storage
+from etl.totals_history import TotalsHistory
 from etl.totals_work import TotalsWork
 from loaders.corrections import CorrectionStore
 from loaders.database import Database, Transaction
@@ -162,6 +164,11 @@ class App:
         )
 
     @cached_property
+    def documents(self) -> DocumentFolder:
+        """The folder of invoices as files."""
+        return DocumentFolder(self.settings.storage, self.invoices.calls)
+
+    @cached_property
     def engine(self) -> Engine:
         """How DuckDB may work, with a spill folder of this process alone."""
         folder = self._open.enter_context(self.storage.workspace("duckdb"))
@@ -179,6 +186,11 @@ class App:
             owner=self.owner,
             lease_s=self.settings.lease_seconds,
         )
+
+    @cached_property
+    def totals_history(self) -> TotalsHistory:
+        """Comparisons of totals with their past and with other plans."""
+        return TotalsHistory(self.database, self.totals, self.reference)
 
     def importer(self, progress: Callable[[int], None] = _no_progress) -> Importer:
         """The import of one delivery; the database is proven fit for it first.

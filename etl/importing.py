@@ -247,14 +247,22 @@ class Met:
     """The stored keys that a delivery has too."""
 
     known: pl.DataFrame
-    """KNOWN."""
+    """KNOWN; kept sorted by fingerprint."""
     later_imports: frozenset[int]
-    """Those of the imports whose deliveries come after this one by their names."""
+    """Imports that stored some of them, whose deliveries come after this one."""
+
+    def __post_init__(self) -> None:
+        """Sort the keys, so that a few of very many are found quickly."""
+        object.__setattr__(self, "known", self.known.sort("fingerprint"))
 
     def keys_of(self, records: pl.DataFrame) -> pl.DataFrame:
         """Return the stored keys (KEY) that some records meet."""
-        met = self.known.join(records, on="fingerprint", how="semi")
-        return met.select(list(cdr.KEY))
+        known, wanted = self.known["fingerprint"], records["fingerprint"].unique()
+        first = known.search_sorted(wanted, side="left")
+        after = known.search_sorted(wanted, side="right")
+        is_met = first < after
+        ranges = pl.int_ranges(first.filter(is_met), after.filter(is_met), eager=True)
+        return self.known.select(list(cdr.KEY))[ranges.explode()]
 
 
 def later_imports(
@@ -298,9 +306,10 @@ class _OneImport:
         self.settle_repeats(earlier)
         rejected = self.settle_rejects(earlier)
         self.settle_suspended(reading, earlier, met)
-        decisions = self.settle_owned(reading, earlier, met)
+        superseding = self.settle_owned(reading, earlier, met)
         self.keep_aside()
-        touched += self.load(reading, earlier, decisions, customers)
+        new = self.new(reading, earlier, met)
+        touched += self.load(new, superseding, customers, is_renamed=reading.is_renamed)
 
         outcome = self.outcome(reading, rejected).conserved(self.row.file_name)
         self.complete(reading, outcome, touched, finish)
@@ -366,7 +375,7 @@ class _OneImport:
         replaced = self.importer.imports.replaced(self.claim)
         return Earlier.of(places), touched + Touched.by_replaced(replaced, customers)
 
-    def meet_stored(self, reading: Reading) -> "Met":
+    def meet_stored(self, reading: Reading) -> Met:
         """Find the stored keys that are in this delivery too."""
         if reading.instants is None:
             return Met(pl.DataFrame(schema=KNOWN), frozenset())
@@ -393,26 +402,37 @@ class _OneImport:
             self.spool.write("faulty", earlier.without(frame))
         return self.spool.count("faulty")
 
-    def settle_suspended(self, reading: Reading, earlier: Earlier, met: "Met") -> None:
+    def settle_suspended(self, reading: Reading, earlier: Earlier, met: Met) -> None:
         """Set aside the records that wait for an owner, unless they are stored already."""
         provider = pl.lit(self.profile.id).alias("provider")
         for frame in self.spool.frames("suspended"):
             waiting = earlier.without(going_on(frame, reading.fates))
             decisions = self.decide(waiting, met)
             stays = decisions.filter(pl.col("fate") != "supersede")
-            waiting = waiting.join(
-                stays, on="fingerprint", how="anti", maintain_order="left"
-            )
+            waiting = _without(waiting, stays)
             self.spool.write(
                 "waiting", waiting.with_columns(provider).select(list(WAITING))
             )
 
-    def settle_owned(self, reading: Reading, earlier: Earlier, met: "Met") -> pl.DataFrame:
-        """Decide what becomes of owned records whose key is stored already (DECISION)."""
+    def settle_owned(self, reading: Reading, earlier: Earlier, met: Met) -> pl.DataFrame:
+        """Put the owned records that will be loaded in the spool, in key order.
+
+        Returns:
+            DECISION of those that supersede a stored record.
+        """
+        superseding = [pl.DataFrame(schema=DECISION)]
+        is_superseding = pl.col("fate") == "supersede"
+        for chunk in () if met.known.is_empty() else self.owned(reading, earlier):
+            decisions = self.decide(chunk, met)
+            superseding.append(decisions.filter(is_superseding))
+            self.spool.write("new", _without(chunk, decisions.filter(~is_superseding)))
+        return pl.concat(superseding)
+
+    def new(self, reading: Reading, earlier: Earlier, met: Met) -> Iterator[pl.DataFrame]:
+        """The owned records to load, in key order."""
         if met.known.is_empty():
-            return pl.DataFrame(schema=DECISION)
-        decided = [self.decide(each, met) for each in self.owned(reading, earlier)]
-        return pl.concat([pl.DataFrame(schema=DECISION), *decided])
+            return self.owned(reading, earlier)
+        return self.spool.frames("new")
 
     def owned(self, reading: Reading, earlier: Earlier) -> Iterator[pl.DataFrame]:
         """The owned records that go on, in key order, under their final fingerprints."""
@@ -421,7 +441,7 @@ class _OneImport:
                 frame if reading.fates.is_empty() else going_on(frame, reading.fates)
             )
 
-    def decide(self, records: pl.DataFrame, met: "Met") -> pl.DataFrame:
+    def decide(self, records: pl.DataFrame, met: Met) -> pl.DataFrame:
         """Compare records with the stored ones of their keys; set aside what must be."""
         keys = met.keys_of(records)
         if keys.is_empty():
@@ -450,25 +470,21 @@ class _OneImport:
 
     def load(
         self,
-        reading: Reading,
-        earlier: Earlier,
-        decisions: pl.DataFrame,
+        new: Iterable[pl.DataFrame],
+        superseding: pl.DataFrame,
         customers: pl.DataFrame,
+        *,
+        is_renamed: bool,
     ) -> "Touched":
         """Load what is new, chunk by chunk in key order, several batches to a commit."""
         settings = self.importer.settings
         batch_no = self.ledger.last_batch_no + 1
-        superseding = decisions.filter(pl.col("fate") == "supersede")
-        stays = decisions.filter(pl.col("fate") != "supersede")
         touched = Touched.by_replaced(replaced_keys(superseding), customers)
-        for chunk in self.owned(reading, earlier):
-            new = chunk
-            if not stays.is_empty():
-                new = chunk.join(stays, on="fingerprint", how="anti", maintain_order="left")
-            touched += Touched.by_loaded(new, customers)
-            self.span(new["call_date"])
-            rows = self._stored_form(new)
-            if reading.is_renamed:  # a renamed record may have another place
+        for chunk in new:
+            touched += Touched.by_loaded(chunk, customers)
+            self.span(chunk["call_date"])
+            rows = self._stored_form(chunk)
+            if is_renamed:  # a renamed record may have another place
                 rows = rows.sort(list(cdr.KEY))
             for part in rows.iter_slices(settings.batch_rows * settings.batches_per_commit):
                 STOP.checkpoint()
@@ -593,6 +609,13 @@ class Touched:
         """Every cycle that needs new totals, once."""
         key = ["customer_id", "cycle_start_date", "cycle_end_date"]
         return pl.concat([self.cycles, self.replaced]).select(key).unique().sort(key)
+
+
+def _without(records: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
+    """Return the records that are not decided upon, in their order."""
+    if decisions.is_empty():
+        return records
+    return records.join(decisions, on="fingerprint", how="anti", maintain_order="left")
 
 
 def _added(frames: list[pl.DataFrame]) -> pl.DataFrame:

@@ -12,6 +12,8 @@ def invoice_document(invoice: Invoice) -> dict[str, object]:
     """Describe an invoice, its lines and its VAT."""
     draft = asdict(invoice.draft)
     amounts = draft.pop("amounts")
+    for name in ("supplier", "customer", "terms"):
+        draft[name] = dict(sorted(draft[name].items()))
     return {
         "invoice_number": invoice.number,
         "series": invoice.series,

@@ -8,6 +8,7 @@ changed prefix is a changed plan.
 import csv
 import hashlib
 import io
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from transforms.document import did_you_mean
 from transforms.errors import ConfigError
 from transforms.rate_plan import RatePlan
 from transforms.rate_plan_reading import named_files, parse_rate_plan
-from transforms.reference import CsvFile, Line
+from transforms.reference import CsvFile, Line, RatePlanText
 
 LARGEST_FILE = 256 * 1024 * 1024
 """No deck may be larger; a wrong name should not fill the memory."""
@@ -52,6 +53,65 @@ def load_rate_plan_file(path: Path) -> RatePlan:
         ConfigError: When a file cannot be read, the plan is no TOML, is faulty, or has
             another id than its name.
     """
+    plan, _content_and_files = _load(path)
+    return plan
+
+
+def rate_plan_text(path: Path) -> RatePlanText:
+    """Read one plan and check it, and keep the texts it was read from.
+
+    Raises:
+        ConfigError: As :func:`load_rate_plan_file` does; also when an allowance is for
+            once, which only ``plan:price`` can follow so far.
+    """
+    plan, (content, named) = _load(path)
+    once = [each.name for each in plan.allowances if each.period == "once"]
+    if once:
+        message = (
+            f'rate plan {path}: allowance {once[0]!r} has period "once"; customers can'
+            f" only be given allowances of a cycle so far"
+        )
+        raise ConfigError(message)
+    files = {
+        name: part.decode("utf-8")
+        for name, part in named.items()
+        if not isinstance(part, str)
+    }
+    document = json.dumps(
+        {"plan": content.decode("utf-8"), "files": files}, ensure_ascii=False
+    )
+    return RatePlanText(
+        plan.id, plan.sha256, plan.currency, plan.valid_from, plan.valid_to, document
+    )
+
+
+def require_cycle_allowances(plan: RatePlan) -> None:
+    """See that a plan can be used on stored records, cycle by cycle.
+
+    Raises:
+        ConfigError: When one of its allowances is for once.
+    """
+    once = [each.name for each in plan.allowances if each.period == "once"]
+    if once:
+        message = (
+            f'rate plan {plan.id}: allowance {once[0]!r} has period "once"; on stored'
+            f" records only allowances of a cycle can be used so far"
+        )
+        raise ConfigError(message)
+
+
+def stored_rate_plan(document: str) -> RatePlan:
+    """Read a plan from the texts that :func:`rate_plan_text` kept.
+
+    Raises:
+        ConfigError: When this version of the program finds a fault in it.
+    """
+    kept = json.loads(document)
+    named = {name: text.encode() for name, text in kept["files"].items()}
+    return _parsed(kept["plan"].encode(), named)
+
+
+def _load(path: Path) -> tuple[RatePlan, tuple[bytes, Mapping[str, bytes | str]]]:
     try:
         content = path.read_bytes()
         document = tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
@@ -62,15 +122,20 @@ def load_rate_plan_file(path: Path) -> RatePlan:
         message = f"rate plan {path} is no TOML: {exc}"
         raise ConfigError(message) from exc
     named = {name: _content(path.parent, name) for name in named_files(document)}
+    plan = _parsed(content, named)
+    if plan.id != path.stem:
+        message = f"rate plan {path} has id {plan.id!r}: it must be named like its file"
+        raise ConfigError(message)
+    return plan, (content, named)
+
+
+def _parsed(content: bytes, named: Mapping[str, bytes | str]) -> RatePlan:
+    document = tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
     tables = {
         name: found if isinstance(found, str) else _table(name, found)
         for name, found in named.items()
     }
-    plan = parse_rate_plan(document, tables, _version(content, named))
-    if plan.id != path.stem:
-        message = f"rate plan {path} has id {plan.id!r}: it must be named like its file"
-        raise ConfigError(message)
-    return plan
+    return parse_rate_plan(document, tables, _version(content, named))
 
 
 def read_csv_file(path: Path) -> CsvFile:

@@ -12,27 +12,35 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from etl.rate_plan_files import rate_plan_text
 from transforms.errors import ConfigError
-from transforms.reference import CsvFile, Line, Reference, parse_reference
+from transforms.reference import CsvFile, Line, RatePlanText, Reference, parse_reference
 
 CUSTOMERS_FILE: Final = "customers.csv"
 SUBSCRIPTIONS_FILE: Final = "subscriptions.csv"
 SYNC_PROFILES_FILE: Final = "sync_profiles.toml"
-EXPECTED: Final = (CUSTOMERS_FILE, SUBSCRIPTIONS_FILE, SYNC_PROFILES_FILE)
-NOT_YET: Final = ("customer_rate_plans.csv", "rate_plans")
+CUSTOMER_RATE_PLANS_FILE: Final = "customer_rate_plans.csv"
+RATE_PLANS_FOLDER: Final = "rate_plans"
+EXPECTED: Final = (
+    CUSTOMERS_FILE,
+    SUBSCRIPTIONS_FILE,
+    SYNC_PROFILES_FILE,
+    CUSTOMER_RATE_PLANS_FILE,
+    RATE_PLANS_FOLDER,
+)
 
 
 def read_reference(folder: Path, *, providers: Iterable[str] = ()) -> Reference:
     """Read and check the reference files of a folder; each of them may be absent.
 
     Args:
-        folder: Holds ``customers.csv``, ``subscriptions.csv``, ``sync_profiles.toml``.
+        folder: Holds ``customers.csv``, ``subscriptions.csv``, ``sync_profiles.toml``,
+            ``customer_rate_plans.csv`` and ``rate_plans/`` with a TOML file for each plan.
         providers: The known profile ids, against which sync profiles are checked.
 
     Raises:
         ConfigError: When the folder holds none of the files, a file that looks like a
-            misspelt one, rate plans (not supported yet), or anything that is wrong
-            inside a file.
+            misspelt one, or anything that is wrong inside a file.
     """
     _check_folder(folder)
     return parse_reference(
@@ -40,7 +48,19 @@ def read_reference(folder: Path, *, providers: Iterable[str] = ()) -> Reference:
         _read_csv(folder / SUBSCRIPTIONS_FILE),
         _read_toml(folder / SYNC_PROFILES_FILE),
         providers=providers,
+        rate_plans=_read_rate_plans(folder / RATE_PLANS_FOLDER),
+        customer_rate_plans=_read_csv(folder / CUSTOMER_RATE_PLANS_FILE),
     )
+
+
+def _read_rate_plans(folder: Path) -> tuple[RatePlanText, ...] | None:
+    """Read every plan of the folder; decks are in folders below it, or beside them."""
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        message = f"{folder}: must be a folder with one TOML file for each rate plan"
+        raise ConfigError(message)
+    return tuple(rate_plan_text(path) for path in sorted(folder.glob("*.toml")))
 
 
 def _check_folder(folder: Path) -> None:
@@ -48,13 +68,6 @@ def _check_folder(folder: Path) -> None:
         message = f"{folder} is not a folder; give the folder that holds {_listed()}"
         raise ConfigError(message)
     names = sorted(path.name for path in folder.iterdir())
-    for name in NOT_YET:
-        if name in names:
-            message = (
-                f"{folder / name}: rate plans are not supported yet;"
-                f" move it out of the folder to load the rest"
-            )
-            raise ConfigError(message)
     for name in names:
         near = get_close_matches(name, EXPECTED, n=1, cutoff=0.85)
         if name not in EXPECTED and near and near[0] not in names:

@@ -7,25 +7,68 @@ would write figures of an older view over newer ones.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import polars as pl
 
 from etl.bus import Command, Context, Done
 from etl.chains import BackupTotals, DispatchTotals
+from etl.rate_plan_files import stored_rate_plan
 from loaders.database import Database, Transaction
 from loaders.leases import Lease, Leases
+from loaders.rate_plans import RatePlanStore
 from loaders.reference import ReferenceStore
 from loaders.totals import DIRTY, TotalsStore, Written
-from transforms.errors import ConfigError, LeaseHeld, StoreError
+from transforms.cdr import require
+from transforms.errors import ConfigError, LeaseHeld, MoneyError, StoreError
 from transforms.money import decimal_text
-from transforms.totals import CYCLE_KEY, PAIRS, Engine, Totals, cycle_pairs, standard_totals
+from transforms.rated_totals import (
+    REASONS,
+    ZONES,
+    Facts,
+    Planned,
+    in_cycle,
+    line_changes,
+    plan_change,
+    rated_totals,
+)
+from transforms.rating_tables import Prepared, prepare
+from transforms.reference import CUSTOMERS
+from transforms.totals import (
+    CYCLE_KEY,
+    HEADERS,
+    LINES,
+    PAIRS,
+    Engine,
+    Totals,
+    cycle_pairs,
+    finished,
+    lines_from_json,
+    standard_totals,
+)
 
 LEASE = "totals"
 WAIT_S = 20.0
 """How long to wait for another run of totals before giving way to it."""
 POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Totals of both methods, why usage has no price, and the cycles left out.
+
+    Attributes:
+        totals: Headers and lines, sorted by cycle.
+        reasons: Frame ``REASONS``.
+        parked: Customer, cycle and what is wrong with its amounts.
+    """
+
+    totals: Totals
+    reasons: pl.DataFrame
+    parked: tuple[tuple[int, date, str], ...] = ()
 
 
 class TotalsWork:
@@ -48,6 +91,8 @@ class TotalsWork:
         self._reference = reference
         self._leases = leases
         self._engine = engine
+        self._plans = RatePlanStore(database)
+        self._prepared: dict[tuple[str, str], Prepared] = {}
         self._owner = owner
         self._lease_s = lease_s
 
@@ -57,13 +102,14 @@ class TotalsWork:
             waiting = self._totals.dirty(day=day)
             cycle = None if day is None else day.isoformat()
             computed = self._compute(waiting.select(list(PAIRS)))
+            parked = [(customer_id, start) for customer_id, start, _ in computed.parked]
 
             def followers(tx: Transaction) -> tuple[Command, ...]:
                 # A job that was sent while this one ran is this one. Whoever sent it has
                 # committed, or waits for our job's row and will find it done.
                 context.require_fence(tx)
-                left = self._totals.dirty_in(tx, day=day)
-                again = () if left.is_empty() else (DispatchTotals(cycle),)
+                left = self._totals.dirty_in(tx, day=day).select(CYCLE_KEY).rows()
+                again = (DispatchTotals(cycle),) if set(left) - set(parked) else ()
                 return (BackupTotals(), *again)
 
             return self._store(computed, waiting, lease, context, followers)
@@ -74,7 +120,7 @@ class TotalsWork:
             pair = self._pair(customer_id, day)
             waiting = self._totals.dirty(customer_id=customer_id)
             seen = waiting.join(pair, on=CYCLE_KEY, how="semi")
-            computed = self._compute(pair)
+            computed = self._whole(pair)
             start = pair["cycle_start_date"][0].isoformat()
             backup = BackupTotals(customer_id, start)
             return self._store(computed, seen, lease, context, lambda _tx: (backup,))
@@ -101,12 +147,80 @@ class TotalsWork:
     def preview(self, customer_id: int, day: date) -> dict[str, object]:
         """Compute one customer's cycle and describe it; nothing is written."""
         pair = self._pair(customer_id, day)
-        computed = self._compute(pair)
+        computed = self._whole(pair).totals
         stored = self._totals.header(customer_id, pair["cycle_start_date"][0])
         header = computed.headers.row(0, named=True)
         is_same = stored is not None and stored.content_sha256 == header["content_sha256"]
         revision = (stored.revision if stored else 0) + (0 if is_same else 1)
-        return totals_document(header | {"revision": revision}, computed.lines)
+        document = totals_document(header | {"revision": revision}, computed.lines)
+        start = pair["cycle_start_date"][0]
+        return document | {"diff": self._changes(customer_id, start, header, computed)}
+
+    def _changes(
+        self, customer_id: int, start: date, header: dict[str, Any], computed: Totals
+    ) -> dict[str, object]:
+        """Compare what is stored with what was computed, line by line."""
+        stored = self._totals.current(customer_id, start)
+        now = Facts(0, header["method"], header["rate_plan"], header["rate_plan_version"])
+        was, lines = now, computed.lines.clear()
+        if stored is not None:
+            row = stored.header
+            was = Facts(row.revision, row.method, row.rate_plan, row.rate_plan_version)
+            lines = stored.lines
+        return {
+            "was_micros": stored.header.total_cost_micros if stored else 0,
+            "is_micros": header["total_cost_micros"],
+            "plan": plan_change(was, now),
+            "lines": line_changes(was, lines, now, computed.lines),
+        }
+
+    def restore(self, customer_id: int, day: date, revision: int) -> dict[str, object]:
+        """Put the figures of a revision back, as a new revision of the cycle.
+
+        What is replaced is in the backup table first, so restoring is undone by restoring
+        that. A mark on the cycle stays: a cycle that waits is computed anew.
+
+        Raises:
+            ConfigError: When there is no such customer.
+            StoreError: When the revision is not kept, or its copy is damaged.
+        """
+        pair = self._pair(customer_id, day)
+        start = pair["cycle_start_date"][0]
+        with self._lease() as lease:
+            kept = self._totals.backups(customer_id, start)
+            row = kept.filter(pl.col("revision") == revision)
+            if row.is_empty():
+                known = ", ".join(map(str, kept["revision"].to_list())) or "none"
+                message = (
+                    f"revision {revision} of customer {customer_id}, cycle {start}, is not"
+                    f" in the backup table; it has: {known}"
+                )
+                raise StoreError(message)
+            lines = lines_from_json(customer_id, start, row["lines"][0])
+            unsealed = row.select([name for name in HEADERS if name != "content_sha256"])
+            restored = finished(unsealed, lines)
+            if restored.headers["content_sha256"][0] != row["content_sha256"][0]:
+                message = (
+                    f"the copy of revision {revision} of customer {customer_id}, cycle"
+                    f" {start}, is not what was written; nothing was restored"
+                )
+                raise StoreError(message)
+            written = self._totals.write(
+                restored.headers,
+                restored.lines,
+                pl.DataFrame(schema=DIRTY),
+                guard=lambda tx: self._leases.require(tx, lease, self._lease_s),
+                chain=lambda tx, _: self._keep(tx, pair),
+            )
+        waits = not self._totals.dirty(customer_id, start).is_empty()
+        return self.document(customer_id, day) | {
+            "restored_revision": revision,
+            "changed": bool(written.changed.height),
+            "waits_for_totals": waits,
+        }
+
+    def _keep(self, tx: Transaction, pair: pl.DataFrame) -> None:
+        self._totals.backup_in(tx, pair)
 
     def document(self, customer_id: int, day: date) -> dict[str, object]:
         """Describe the stored totals of one customer's cycle.
@@ -139,13 +253,82 @@ class TotalsWork:
             raise ConfigError(message)
         return cycle_pairs(customers, day)
 
-    def _compute(self, pairs: pl.DataFrame) -> Totals:
+    def _whole(self, pair: pl.DataFrame) -> Computed:
+        """Compute one cycle, or say what is wrong with its amounts."""
+        computed = self._compute(pair)
+        for _, _, message in computed.parked:
+            raise MoneyError(message)
+        return computed
+
+    def _compute(self, pairs: pl.DataFrame) -> Computed:
+        """Compute cycles, each by its method: a plan that holds in it, or standard."""
         with self._database.snapshot() as tx:
-            return standard_totals(self._totals.records(tx, pairs), pairs, self._engine())
+            planned = self._planned(tx, pairs)
+            own = in_cycle(planned.assignments, pairs).select(CYCLE_KEY)
+            rated = pairs.join(own, on=CYCLE_KEY, how="semi")
+            plain = pairs.join(own, on=CYCLE_KEY, how="anti")
+            parts = [self._or_park(plain, lambda some: self._standard(tx, some))]
+            if not rated.is_empty():
+                parts.append(
+                    self._or_park(rated, lambda some: self._rated(tx, some, planned))
+                )
+        return _together(parts)
+
+    def _standard(self, tx: Transaction, pairs: pl.DataFrame) -> Computed:
+        with closing(self._totals.records(tx, pairs)) as records:
+            totals = standard_totals(records, pairs, self._engine())
+        return Computed(totals, pl.DataFrame(schema=REASONS))
+
+    def _rated(self, tx: Transaction, pairs: pl.DataFrame, planned: Planned) -> Computed:
+        with closing(self._totals.customers_records(tx, pairs)) as pages:
+            rated = rated_totals(pages, pairs, planned)
+        return Computed(rated.totals, rated.reasons)
+
+    def _or_park(
+        self, pairs: pl.DataFrame, compute: Callable[[pl.DataFrame], Computed]
+    ) -> Computed:
+        """Compute cycles; one whose amounts do not fit is left out and the rest go on.
+
+        Which one it is shows when halves are computed again: this is rare, and a second
+        reading of the records is cheaper than a check of every sum.
+        """
+        try:
+            return compute(pairs)
+        except MoneyError as exc:
+            if pairs.height <= 1:
+                customer_id, start = pairs.select(CYCLE_KEY).row(0)
+                fault = str(exc)
+                named = f"customer {customer_id}, cycle {start}"
+                message = fault if named in fault else f"{named}: {fault}"
+                empty = Totals(pl.DataFrame(schema=HEADERS), pl.DataFrame(schema=LINES))
+                none = pl.DataFrame(schema=REASONS)
+                return Computed(empty, none, ((customer_id, start, message),))
+        half = pairs.height // 2
+        return _together(
+            [
+                self._or_park(pairs.head(half), compute),
+                self._or_park(pairs.tail(pairs.height - half), compute),
+            ]
+        )
+
+    def _planned(self, tx: Transaction, pairs: pl.DataFrame) -> Planned:
+        """Read who of these has which plan, with the plans that hold in these cycles."""
+        customers = tx.frame("reference/customers", CUSTOMERS)
+        zones = require(customers, ZONES, "TotalsWork zones")
+        ids = pairs.select("customer_id").unique()
+        assignments = self._plans.assignments_in(tx).join(ids, on="customer_id", how="semi")
+        names = in_cycle(assignments, pairs)["rate_plan"].unique().to_list()
+        plans = {}
+        for stored in self._plans.plans_in(tx, names):
+            key = (stored.id, stored.version)
+            if key not in self._prepared:
+                self._prepared[key] = prepare(stored_rate_plan(stored.document))
+            plans[stored.id] = self._prepared[key]
+        return Planned(assignments, plans, zones)
 
     def _store(
         self,
-        computed: Totals,
+        computed: Computed,
         seen: pl.DataFrame,
         lease: Lease,
         context: Context,
@@ -157,15 +340,26 @@ class TotalsWork:
             figures = {
                 "new_revisions": written.changed.height,
                 "unchanged": written.unchanged.height,
+                "unrated": int(computed.totals.headers["unrated_count"].sum()),
+                "parked": len(computed.parked),
+                "faults": [message for _, _, message in computed.parked],
             }
             done[:] = [context.finish(tx, figures, followers(tx))]
 
+        if computed.parked and computed.totals.headers.is_empty():
+            raise MoneyError(computed.parked[0][2])
+        parked = pl.DataFrame(
+            [row[:2] for row in computed.parked],
+            {name: PAIRS[name] for name in CYCLE_KEY},
+            orient="row",
+        )
         self._totals.write(
-            computed.headers,
-            computed.lines,
-            seen.select(list(DIRTY)),
+            computed.totals.headers,
+            computed.totals.lines,
+            seen.join(parked, on=CYCLE_KEY, how="anti").select(list(DIRTY)),
             guard=lambda tx: self._leases.require(tx, lease, self._lease_s),
             chain=chain,
+            reasons=computed.reasons,
         )
         return done[0]
 
@@ -187,6 +381,17 @@ class TotalsWork:
             self._leases.release(lease)
 
 
+def _together(parts: list[Computed]) -> Computed:
+    """Put cycles of several computations together, sorted by cycle."""
+    if len(parts) == 1:
+        return parts[0]
+    headers = pl.concat([part.totals.headers for part in parts]).sort(CYCLE_KEY)
+    lines = pl.concat([part.totals.lines for part in parts]).sort(*CYCLE_KEY, "line_no")
+    reasons = pl.concat([part.reasons for part in parts]).sort(*CYCLE_KEY, "reason_no")
+    parked = tuple(each for part in parts for each in part.parked)
+    return Computed(Totals(headers, lines), reasons, parked)
+
+
 def totals_document(header: dict[str, object], lines: pl.DataFrame) -> dict[str, object]:
     """Describe totals as ``etl totals:new --json`` does."""
     micros = int(str(header["total_cost_micros"]))
@@ -198,6 +403,8 @@ def totals_document(header: dict[str, object], lines: pl.DataFrame) -> dict[str,
                 "cycle_start_date",
                 "cycle_end_date",
                 "method",
+                "rate_plan",
+                "rate_plan_version",
                 "revision",
             )
         },

@@ -21,7 +21,7 @@ from typing import Any, Final
 import polars as pl
 
 from loaders.database import Database, Transaction
-from transforms.cdr import Schema, require
+from transforms.cdr import INSTANT, Schema, require
 from transforms.errors import ContractError, MoneyError
 from transforms.invoice import (
     CREDIT,
@@ -101,6 +101,20 @@ VAT: Final[Schema] = {
     "reason": pl.String(),
 }
 """A row of ``invoice_vat``."""
+
+CALLS: Final[Schema] = {
+    "call_date": INSTANT,
+    "usage_type": pl.String(),
+    "direction": pl.String(),
+    "subscriber": pl.String(),
+    "other": pl.String(),
+    "zone": pl.String(),
+    "duration_s": pl.Int64(),
+    "volume_bytes": pl.Int64(),
+    "events": pl.Int64(),
+    "cost_micros": pl.Int64(),
+}
+"""What a specification says of a record."""
 
 DOCUMENTS: Final[Schema] = {
     "customer_id": pl.Int64(),
@@ -270,16 +284,32 @@ class InvoiceStore:
                 most=most,
             )
 
-    def pages(self) -> Iterator[list[Invoice]]:
-        """Read all invoices, a page at a time, in the order of their numbers."""
+    def pages(self, day: date | None = None) -> Iterator[list[Invoice]]:
+        """Read all invoices, a page at a time, in the order of their numbers.
+
+        Args:
+            day: Only of cycles that contain this day.
+        """
         after = ""
         while True:
             with self._database.snapshot() as tx:
-                page = list(_page_after(tx, after))
+                page = list(_page_after(tx, after, day))
             if not page:
                 return
             yield page
             after = page[-1].number
+
+    def calls(self, invoice: Invoice) -> Iterator[dict[str, Any]]:
+        """Read the records of an invoice's cycle one by one, in the order of time."""
+        with self._database.snapshot() as tx:
+            for frame in tx.frames(
+                "invoice/calls",
+                CALLS,
+                customer_id=invoice.draft.customer_id,
+                cycle_start_date=invoice.draft.cycle_start_date,
+                cycle_end_date=invoice.draft.cycle_end_date,
+            ):
+                yield from frame.iter_rows(named=True)
 
     def documents(self, tx: Transaction, customer_ids: Sequence[int]) -> pl.DataFrame:
         """Read what was issued (DOCUMENTS) for customers, by cycle and in order."""
@@ -460,8 +490,10 @@ def _json(value: object) -> str:
 # --- reading back -------------------------------------------------------------------------
 
 
-def _page_after(tx: Transaction, number: str) -> Iterator[Invoice]:
-    frame = tx.frame("invoice/all_after", HEADERS, invoice_number=number, most=PAGE)
+def _page_after(tx: Transaction, number: str, day: date | None = None) -> Iterator[Invoice]:
+    frame = tx.frame(
+        "invoice/all_after", HEADERS, invoice_number=number, day=day, most=PAGE
+    )
     yield from _invoices(tx, frame)
 
 

@@ -13,12 +13,23 @@ from typing import Final
 import polars as pl
 
 from loaders.database import Database, Transaction
+from loaders.rate_plans import (
+    mark_cycles,
+    plan_currencies,
+    plans_sha256,
+    replace_assignments,
+    replace_plans,
+)
+from loaders.totals import TotalsStore
 from transforms.cdr import INSTANT, Schema, require
 from transforms.reference import (
+    CUSTOMER_RATE_PLANS,
     CUSTOMERS,
     SUBSCRIPTIONS,
+    RatePlanText,
     Reference,
     SyncProfile,
+    plan_faults,
     refuse,
     settings_from_json,
     settings_json,
@@ -61,10 +72,12 @@ class ReferenceStore:
             what was loaded before, in which case nothing was written.
 
         Raises:
-            ConfigError: When a subscription would belong to no customer, or a customer
-                with call detail records would disappear.
+            ConfigError: When a subscription would belong to no customer, a customer with
+                call detail records would disappear, or a customer would have a rate plan
+                that is not there or is in another currency.
         """
-        return self._database.run(lambda tx: _replace(tx, reference))
+        totals = TotalsStore(self._database)
+        return self._database.run(lambda tx: _replace(tx, reference, totals))
 
     def customers(self) -> pl.DataFrame:
         """Read every customer (CUSTOMERS), sorted by id."""
@@ -82,7 +95,7 @@ class ReferenceStore:
             return _stored_feeds(tx)
 
 
-def _replace(tx: Transaction, reference: Reference) -> dict[str, int]:
+def _replace(tx: Transaction, reference: Reference, totals: TotalsStore) -> dict[str, int]:
     changed: dict[str, int] = {}
     before = tx.frame("reference/customers", CUSTOMERS)
     if reference.customers is not None:
@@ -92,7 +105,49 @@ def _replace(tx: Transaction, reference: Reference) -> dict[str, int]:
     _check_owners(tx, reference, before)
     if reference.sync_profiles is not None:
         changed["sync_profiles"] = _replace_feeds(tx, reference.sync_profiles)
+    if reference.rate_plans is not None:
+        changed["rate_plans"] = _replace_plans(tx, reference.rate_plans, totals)
+    if reference.customer_rate_plans is not None:
+        changed["customer_rate_plans"] = _replace_assignments(
+            tx, reference.customer_rate_plans, totals
+        )
+    _check_plans(tx)
     return changed
+
+
+def _replace_plans(
+    tx: Transaction, plans: tuple[RatePlanText, ...], totals: TotalsStore
+) -> int:
+    """Replace the plans; whoever has one that changed is rated again."""
+    if not _is_new(tx, "rate_plans", plans_sha256(plans)):
+        return 0
+    names = replace_plans(tx, plans)
+    assigned = tx.frame("rate_plan/assignments", CUSTOMER_RATE_PLANS)
+    touched = assigned.filter(pl.col("rate_plan").is_in(names))
+    mark_cycles(tx, totals, touched, "rate plan changed")
+    return len(names)
+
+
+def _replace_assignments(
+    tx: Transaction, assignments: pl.DataFrame, totals: TotalsStore
+) -> int:
+    rows = require(assignments, CUSTOMER_RATE_PLANS, "ReferenceStore.replace plans")
+    if not _is_new(tx, "customer_rate_plans", _frame_sha256(rows)):
+        return 0
+    moved = replace_assignments(tx, rows)
+    mark_cycles(tx, totals, moved, "another rate plan")
+    return moved.height
+
+
+def _check_plans(tx: Transaction) -> None:
+    """Prove that who has which plan fits together, of whichever file it came."""
+    assigned = tx.frame("rate_plan/assignments", CUSTOMER_RATE_PLANS)
+    if assigned.is_empty():
+        return
+    customers = tx.frame("reference/customers", CUSTOMERS)
+    faults = plan_faults(assigned, plan_currencies(tx), customers)
+    if faults:
+        refuse(faults)
 
 
 def _check_owners(tx: Transaction, reference: Reference, before: pl.DataFrame) -> None:

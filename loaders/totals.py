@@ -14,7 +14,7 @@ Two runs of totals at once are kept apart by the caller's lease, which it proves
 Units: ``_micros`` whole micros, ``_s`` seconds, ``_bytes`` bytes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -24,6 +24,7 @@ import polars as pl
 from loaders.database import Database, Transaction
 from transforms.cdr import INSTANT, Schema, require
 from transforms.errors import StoreError
+from transforms.rated_totals import REASONS, RECORDS
 from transforms.totals import CYCLE_KEY, HEADERS, LINES, PAIRS, USAGE, lines_json
 
 CUSTOMERS_PER_QUERY: Final = 500
@@ -76,6 +77,14 @@ BACKUPS: Final[Schema] = {
     "backed_up_at": INSTANT,
 }
 """A revision as the backup table keeps it; ``lines`` is for ``lines_from_json``."""
+
+REAL: Final[Schema] = {
+    "customer_id": pl.Int64(),
+    "cycle_start_date": pl.Date(),
+    "total_cost_micros": pl.Int64(),
+    "provider_cost_micros": pl.Int64(),
+}
+"""What a cycle costs as it is stored now."""
 
 _CURRENT: Final[Schema] = {**REVISIONS, "content_sha256": pl.String()}
 _SWAP: Final[Schema] = {**HEADERS, "revision": pl.Int64()}
@@ -168,7 +177,7 @@ class TotalsStore:
 
     def records(
         self, tx: Transaction, pairs: pl.DataFrame, *, batch_rows: int = 100_000
-    ) -> Iterator[pl.DataFrame]:
+    ) -> Generator[pl.DataFrame, None, None]:
         """Read what totals need (USAGE) of the records of the asked cycles.
 
         Only complete imports count. Every page is proved against the database in the same
@@ -182,9 +191,36 @@ class TotalsStore:
         Raises:
             StoreError: When the copy is not what the database holds.
         """
-        unready = [int(row["id"]) for row in tx.rows("totals/unready_imports")]
+        unready = _unready(tx)
         for page in _pages(pairs):
-            yield from _proved(tx, page, unready or [NO_IMPORT], batch_rows)
+            yield from _proved(tx, page, unready, batch_rows, "totals/records", USAGE)
+
+    def customers_records(
+        self, tx: Transaction, pairs: pl.DataFrame, *, page_rows: int = 200_000
+    ) -> Generator[pl.DataFrame, None, None]:
+        """Read what rating needs of the asked cycles, each whole in one frame.
+
+        The copy is proved as :meth:`records` proves it. A frame is the records of so many
+        customers as it takes to reach ``page_rows``, so memory holds that many and one
+        customer's cycle more.
+
+        Args:
+            tx: A snapshot; nothing else may be asked of it until the end.
+            pairs: Needs customer_id, cycle_start_date and cycle_end_date, each once.
+            page_rows: From how many rows a frame is handed on.
+
+        Yields:
+            Frames ``RECORDS`` with ``cycle_start_date``.
+
+        Raises:
+            StoreError: When the copy is not what the database holds.
+        """
+        unready = _unready(tx)
+        for page in _pages(pairs):
+            start = pl.lit(page["cycle_start_date"], pl.Date).alias("cycle_start_date")
+            frames = _proved(tx, page, unready, 50_000, "rate_plan/records", RECORDS)
+            for frame in _whole_customers(frames, page_rows):
+                yield frame.with_columns(start)
 
     def write(
         self,
@@ -194,6 +230,7 @@ class TotalsStore:
         *,
         guard: Guard,
         chain: Chain,
+        reasons: pl.DataFrame | None = None,
     ) -> Written:
         """Store totals: a new revision where the content changed, nothing elsewhere.
 
@@ -204,6 +241,7 @@ class TotalsStore:
                 cycles that were not dirty.
             guard: Called first; raises when this run may no longer write.
             chain: Called last, with what was written; its writes are in the same commit.
+            reasons: Frame ``REASONS``: why usage of these cycles has no price.
 
         Returns:
             The cycles written and the cycles left as they were.
@@ -212,6 +250,8 @@ class TotalsStore:
         rows = require(lines, LINES, "TotalsStore.write lines")
         marks = seen.select(*CYCLE_KEY, "mark")
         pairs = new.join(marks, on=CYCLE_KEY, how="left", maintain_order="left")
+        why = pl.DataFrame(schema=REASONS) if reasons is None else reasons
+        unrated = require(why, REASONS, "TotalsStore.write reasons")
 
         def work(tx: Transaction) -> Written:
             guard(tx)
@@ -219,6 +259,8 @@ class TotalsStore:
             current = tx.frame("totals/lock_current", _CURRENT)
             changed, unchanged = _compare(new, current)
             tx.execute("totals/clear_dirty")
+            tx.execute("rate_plan/delete_reasons")
+            tx.load("total_unrated_reason", unrated)
             if not changed.is_empty():
                 _swap(tx, changed, rows)
             written = Written(_revisions(changed), _revisions(unchanged))
@@ -278,6 +320,15 @@ class TotalsStore:
         with self._database.snapshot() as tx:
             return _lines(tx, customer_id, cycle_start_date)
 
+    def real(self, customer_ids: list[int]) -> pl.DataFrame:
+        """Read what the cycles of these customers cost (REAL)."""
+        found = [pl.DataFrame(schema=REAL)]
+        with self._database.snapshot() as tx:
+            for first in range(0, len(customer_ids), CUSTOMERS_PER_QUERY):
+                page = customer_ids[first : first + CUSTOMERS_PER_QUERY]
+                found.append(tx.frame("rate_plan/real_totals", REAL, customer_ids=page))
+        return pl.concat(found)
+
     def largest(self, most: int) -> pl.DataFrame:
         """Read the headers (STORED_HEADERS) that cost the most, dearest first."""
         with self._database.snapshot() as tx:
@@ -326,15 +377,44 @@ def _pages(pairs: pl.DataFrame) -> Iterator[dict[str, object]]:
             }
 
 
+def _unready(tx: Transaction) -> list[int]:
+    return [int(row["id"]) for row in tx.rows("totals/unready_imports")] or [NO_IMPORT]
+
+
+def _whole_customers(
+    frames: Iterator[pl.DataFrame], page_rows: int
+) -> Iterator[pl.DataFrame]:
+    """Cut frames that come by customer where one customer ends and the next begins."""
+    held: list[pl.DataFrame] = []
+    for frame in frames:
+        held.append(frame)
+        is_one = held[0]["customer_id"][0] == frame["customer_id"][-1]
+        if is_one or sum(each.height for each in held) < page_rows:
+            continue
+        joined = pl.concat(held)
+        is_last = pl.col("customer_id") == joined["customer_id"][-1]
+        whole = joined.filter(~is_last)
+        held = [joined.filter(is_last)]
+        if not whole.is_empty():
+            yield whole
+    if held:
+        yield pl.concat(held)
+
+
 def _proved(
-    tx: Transaction, page: dict[str, object], unready: list[int], batch_rows: int
+    tx: Transaction,
+    page: dict[str, object],
+    unready: list[int],
+    batch_rows: int,
+    path: str,
+    schema: Schema,
 ) -> Iterator[pl.DataFrame]:
     proof = tx.rows("totals/records_proof", unready_ids=unready, **page)[0]
     expected = (int(proof["record_count"]), int(proof["cost_micros"]))
     count = 0
     cost_micros = 0
     for frame in tx.frames(
-        "totals/records", USAGE, batch_rows=batch_rows, unready_ids=unready, **page
+        path, schema, batch_rows=batch_rows, unready_ids=unready, **page
     ):
         count += frame.height
         cost_micros += int(frame["cost_micros"].cast(pl.Int128).sum() or 0)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Final, Literal, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -54,6 +55,14 @@ SUBSCRIPTIONS: Final[Schema] = {
 }
 """What belongs to whom, ``[valid_from, valid_to)``; null is open."""
 
+CUSTOMER_RATE_PLANS: Final[Schema] = {
+    "customer_id": pl.Int64(),
+    "rate_plan": pl.String(),
+    "valid_from": pl.Date(),
+    "valid_to": pl.Date(),
+}
+"""Which customer has which rate plan, ``[valid_from, valid_to)``; null is open."""
+
 _CUSTOMER_COLUMNS: Final = ("customer_id", "name", "timezone", "cycle_day", "currency")
 _SUBSCRIPTION_COLUMNS: Final = (
     "identifier",
@@ -62,6 +71,7 @@ _SUBSCRIPTION_COLUMNS: Final = (
     "valid_from",
     "valid_to",
 )
+_PLAN_COLUMNS: Final = ("customer_id", "rate_plan", "valid_from", "valid_to")
 
 T = TypeVar("T")
 
@@ -118,12 +128,30 @@ class SyncProfile:
 
 
 @dataclass(frozen=True)
+class RatePlanText:
+    """A rate plan that was checked, with the texts it was read from.
+
+    ``document`` holds the plan and every file it names, so that totals made with it are
+    a function of what is stored.
+    """
+
+    id: str
+    version: str
+    currency: str
+    valid_from: date | None
+    valid_to: date | None
+    document: str
+
+
+@dataclass(frozen=True)
 class Reference:
     """The files of one folder; None where the folder has no such file."""
 
     customers: pl.DataFrame | None = None
     subscriptions: pl.DataFrame | None = None
     sync_profiles: tuple[SyncProfile, ...] | None = None
+    rate_plans: tuple[RatePlanText, ...] | None = None
+    customer_rate_plans: pl.DataFrame | None = None
 
 
 def parse_reference(
@@ -132,6 +160,8 @@ def parse_reference(
     sync_profiles: tuple[str, Mapping[str, object]] | None = None,
     *,
     providers: Iterable[str] = (),
+    rate_plans: tuple[RatePlanText, ...] | None = None,
+    customer_rate_plans: CsvFile | None = None,
 ) -> Reference:
     """Check the files of one folder as a whole.
 
@@ -141,6 +171,9 @@ def parse_reference(
             checked here when both files are given, and by the store otherwise.
         sync_profiles: File name and document of ``sync_profiles.toml``.
         providers: The known profile ids; empty skips that check.
+        rate_plans: The plans of ``rate_plans/``, each checked already.
+        customer_rate_plans: ``customer_rate_plans.csv`` as text. Whether its customers
+            and plans exist is checked by the store, which knows what was loaded before.
 
     Returns:
         Frames ``CUSTOMERS`` (sorted by id) and ``SUBSCRIPTIONS`` (sorted by kind,
@@ -155,9 +188,12 @@ def parse_reference(
     known = None if owners is None else set(owners["customer_id"].to_list())
     owned = None if subscriptions is None else _subscriptions(subscriptions, known, faults)
     feeds = None if sync_profiles is None else _feeds(*sync_profiles, providers, faults)
+    assigned = None
+    if customer_rate_plans is not None:
+        assigned = _customer_rate_plans(customer_rate_plans, faults)
     if faults:
         refuse(faults)
-    return Reference(owners, owned, feeds)
+    return Reference(owners, owned, feeds, rate_plans, assigned)
 
 
 def refuse(faults: Sequence[str]) -> NoReturn:
@@ -381,6 +417,73 @@ def _day(text: str) -> date | None:
         message = f"must be {EARLIEST} or later; leave it empty for an open start"
         raise ValueError(message)
     return day
+
+
+# --- customer_rate_plans.csv -----------------------------------------------------------
+
+
+def _customer_rate_plans(file: CsvFile, faults: list[str]) -> pl.DataFrame:
+    _check_columns(file, _PLAN_COLUMNS, _PLAN_COLUMNS[:2], faults)
+    cells = _Cells(file.name, faults)
+    rows: list[tuple[Line, int, str, date | None, date | None]] = []
+    for line in cells.whole(file.lines):
+        before = len(faults)
+        customer_id = cells.read(line, "customer_id", _customer_id)
+        name = cells.read(line, "rate_plan", _plan_name)
+        start = cells.read(line, "valid_from", _day)
+        end = cells.read(line, "valid_to", _day)
+        if start is not None and end is not None and start >= end:
+            cells.fault(
+                line, "valid_to", f"must be after valid_from ({start}); it is the end"
+            )
+        if customer_id is not None and name is not None and len(faults) == before:
+            rows.append((line, customer_id, name, start, end))
+    rows.sort(key=lambda row: (row[1], row[3] or date.min, row[0].number))
+    for last, each in pairwise(rows):
+        ends = last[4] or date.max
+        if last[1] == each[1] and (each[3] or date.min) < ends:
+            cells.fault(
+                each[0],
+                "valid_from",
+                f"customer {each[1]} has a plan on that day already, by line"
+                f" {last[0].number}",
+            )
+    return pl.DataFrame([row[1:] for row in rows], CUSTOMER_RATE_PLANS, orient="row")
+
+
+def _plan_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", text):
+        message = "must be the id of a rate plan: small letters, digits and _"
+        raise ValueError(message)
+    return text
+
+
+def plan_faults(
+    assignments: pl.DataFrame, currencies: Mapping[str, str], customers: pl.DataFrame
+) -> list[str]:
+    """Name what customers are given that does not fit: plan, customer or currency.
+
+    Args:
+        assignments: Frame ``CUSTOMER_RATE_PLANS``.
+        currencies: The currency of every plan, by its id.
+        customers: Frame ``CUSTOMERS``.
+    """
+    own = dict(customers.select("customer_id", "currency").iter_rows())
+    faults: dict[str, None] = {}
+    for customer_id, name in assignments.select("customer_id", "rate_plan").iter_rows():
+        if name not in currencies:
+            near = _near(name, currencies)
+            faults[f"customer_rate_plans.csv: there is no rate plan {name}{near}"] = None
+        if customer_id not in own:
+            faults[
+                f"customer_rate_plans.csv: customer {customer_id} is not in customers.csv"
+            ] = None
+        elif own[customer_id] != currencies.get(name, own[customer_id]):
+            faults[
+                f"customer_rate_plans.csv: customer {customer_id} pays in"
+                f" {own[customer_id]}, but rate plan {name} is in {currencies[name]}"
+            ] = None
+    return list(faults)
 
 
 # --- cells and columns of a CSV file ----------------------------------------------------

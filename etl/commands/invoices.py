@@ -1,15 +1,19 @@
 """``invoice:*``: customer invoices, from totals to documents."""
 
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import click
 
 from etl.app import App
 from etl.commands.options import SET_ASIDE_EXIT, Voice, with_app
+from etl.documents.specification import ROLES, Role
+from etl.documents.writing import FORMATS, Format, Written, usual_formats
 from etl.invoice_document import invoice_document
 from etl.invoicing import Outcome, Run
+from etl.progress import Meter
 from transforms.errors import ConfigError
 from transforms.invoice import MICROS_A_CENT, Draft, Invoice
 from transforms.money import decimal_text
@@ -18,6 +22,10 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Say what would happen, no more.")
 AS_OF = click.option(
     "--as-of", type=DAY, help="Date of the invoice, YYYY-MM-DD; default: today (UTC)."
+)
+
+NO_DOCUMENTS = click.option(
+    "--no-documents", is_flag=True, help="Issue only; write no HTML, PDF, CSV, UBL, JSON."
 )
 
 SPOKEN: Mapping[str, str] = {
@@ -32,6 +40,7 @@ SPOKEN: Mapping[str, str] = {
 """What a status is called."""
 
 BLOCKED_SHOWN = 20
+MISSING_SHOWN = 5
 
 
 def _day(given: datetime | None) -> date:
@@ -42,6 +51,7 @@ def _day(given: datetime | None) -> date:
 @click.option("--customer", type=int, help="Customer id; with --cycle.")
 @click.option("--cycle", type=DAY, help="Any day of the cycle, YYYY-MM-DD.")
 @click.option("--due", is_flag=True, help="Every cycle that has ended and is not invoiced.")
+@NO_DOCUMENTS
 @AS_OF
 @DRY_RUN
 @with_app
@@ -54,6 +64,7 @@ def new(
     *,
     due: bool,
     dry_run: bool,
+    no_documents: bool,
 ) -> int:
     """Issue invoices: of one customer's cycle, or all that are due.
 
@@ -70,7 +81,8 @@ def new(
         message = "give either --due, or both --customer and --cycle"
         raise ConfigError(message)
     _tell(voice, run)
-    voice.document(_run_document(run))
+    written = [] if no_documents else _write(app, voice, run.invoices)
+    voice.document(_run_document(run) | {"documents": written})
     is_waiting = any(each.status in ("blocked", "changed") for each in run.outcomes)
     return SET_ASIDE_EXIT if is_waiting else 0
 
@@ -105,9 +117,110 @@ def credit(
         number, by.strip(), reason.strip(), _day(as_of), dry_run=dry_run
     )
     _tell(voice, run)
-    voice.document(_run_document(run))
+    written = _write(app, voice, run.invoices)
+    voice.document(_run_document(run) | {"documents": written})
     is_waiting = any(each.status == "changed" for each in run.outcomes)
     return SET_ASIDE_EXIT if is_waiting else 0
+
+
+@click.command("invoice:documents")
+@click.argument("numbers", nargs=-1)
+@click.option("--all", "is_all", is_flag=True, help="Of every invoice there is.")
+@click.option("--cycle", type=DAY, help="Of cycles that contain this day, YYYY-MM-DD.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(FORMATS),
+    help="Only these; default: every one there is.",
+)
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="customer",
+    show_default=True,
+    help="Who reads the specification: decides which digits of numbers it shows.",
+)
+@with_app
+def documents(
+    app: App,
+    voice: Voice,
+    numbers: Sequence[str],
+    cycle: datetime | None,
+    formats: Sequence[Format],
+    role: Role,
+    *,
+    is_all: bool,
+) -> int:
+    """Write invoices as files, from what is stored; they can be made again any time.
+
+    HTML, JSON, a CSV of the calls, UBL (Peppol BIS 3) and, with the extra pdf, PDF go to
+    the storage folder, below invoices/.
+    """
+    asked = [bool(numbers), is_all, cycle is not None]
+    if asked.count(True) != 1:
+        message = "give either NUMBERS, or --cycle, or --all"
+        raise ConfigError(message)
+    found: Iterable[Invoice]
+    if numbers:
+        found = [_invoice(app, number) for number in numbers]
+        count: int | None = len(numbers)
+    else:
+        day = None if cycle is None else cycle.date()
+        found = (each for page in app.invoices.pages(day) for each in page)
+        count = None
+    written = _write(app, voice, found, formats or usual_formats(), role, count)
+    voice.document({"documents": written})
+    return 0
+
+
+def _invoice(app: App, number: str) -> Invoice:
+    invoice = app.invoices.find(number)
+    if invoice is None:
+        message = f"there is no invoice {number}; see: etl invoice:list"
+        raise ConfigError(message)
+    return invoice
+
+
+def _write(
+    app: App,
+    voice: Voice,
+    invoices: Iterable[Invoice],
+    formats: Sequence[Format] = (),
+    role: Role = "customer",
+    count: int | None = None,
+) -> list[dict[str, object]]:
+    """Write the documents of invoices, with a bar, and say how quick that was."""
+    written: list[Written] = []
+    began = time.monotonic()
+    if count is None and isinstance(invoices, tuple):
+        count = len(invoices)
+    with Meter("invoices", count) as meter:
+        for invoice in invoices:
+            written.append(app.documents.write(invoice, formats or usual_formats(), role))
+            meter.add(1)
+    if not written:
+        return []
+    seconds = max(time.monotonic() - began, 0.001)
+    files = sum(len(each.files) for each in written)
+    voice.say(
+        f"{files:,} documents of {len(written):,} invoices in {app.settings.storage}"
+        f"/invoices, {len(written) / seconds:,.0f} invoices/s"
+    )
+    missing = [each for each in written if each.missing]
+    for each in missing[:MISSING_SHOWN]:
+        for ending, why in each.missing.items():
+            voice.say(f"  no {ending}: {why}")
+    if len(missing) > MISSING_SHOWN:
+        voice.say(f"  and {len(missing) - MISSING_SHOWN:,} more; all of them: --json")
+    return [
+        {
+            "number": each.number,
+            "files": [str(path) for path in each.files],
+            "missing": dict(each.missing),
+        }
+        for each in written
+    ]
 
 
 @click.command("invoice:show")
@@ -115,10 +228,7 @@ def credit(
 @with_app
 def show(app: App, voice: Voice, number: str) -> int:
     """Show one invoice, with its lines and its VAT."""
-    invoice = app.invoices.find(number)
-    if invoice is None:
-        message = f"there is no invoice {number}; see: etl invoice:list"
-        raise ConfigError(message)
+    invoice = _invoice(app, number)
     draft = invoice.draft
     amounts = draft.amounts
     voice.say(_headline(invoice))
@@ -322,6 +432,7 @@ def _sums(draft: Draft) -> dict[str, object]:
 COMMANDS = {
     "invoice:new": new,
     "invoice:credit": credit,
+    "invoice:documents": documents,
     "invoice:show": show,
     "invoice:list": list_invoices,
 }

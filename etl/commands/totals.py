@@ -1,5 +1,6 @@
-"""``totals:new`` and ``totals:dispatch``: one customer's cycle, and every changed cycle."""
+"""``totals:*``: compute one cycle or all that changed, compare, put back, simulate."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import click
@@ -9,6 +10,8 @@ from etl.chains import DispatchTotals, NewTotals
 from etl.commands.options import Voice, with_app
 from etl.commands.reports import chain_of, report_document, tell_report
 from etl.handlers import bus_of
+from etl.rate_plan_files import load_rate_plan, require_cycle_allowances
+from transforms.errors import MoneyError
 from transforms.money import decimal_text
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
@@ -29,6 +32,7 @@ def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool
     if dry_run:
         document = app.totals_work.preview(customer, day)
         _tell(voice, document)
+        _tell_changes(voice, document["diff"])
         voice.say("Nothing was written.")
         voice.document(document)
         return 0
@@ -55,8 +59,146 @@ def dispatch(app: App, voice: Voice, cycle: datetime | None) -> int:
     command = DispatchTotals(None if day is None else day.isoformat())
     report = bus_of(app).run(command, app.stop)
     tell_report(voice, report)
+    faults = [fault for step in report.steps for fault in _faults(step.result)]
+    for fault in faults:
+        voice.say(f"left out: {fault}")
     voice.document(report_document(report))
-    return report.exit_code
+    return MoneyError.exit_code if faults else report.exit_code
+
+
+def _faults(result: Mapping[str, object]) -> list[str]:
+    faults = result.get("faults")
+    return [str(fault) for fault in faults] if isinstance(faults, list) else []
+
+
+@click.command("totals:diff")
+@click.option("--customer", type=int, required=True, help="Customer id.")
+@click.option("--cycle", type=DAY, required=True, help="Any day of the cycle, YYYY-MM-DD.")
+@click.option("--from", "first", type=int, help="Revision; the one before if not given.")
+@click.option("--to", "last", type=int, help="Revision; the newest if not given.")
+@with_app
+def diff(
+    app: App,
+    voice: Voice,
+    customer: int,
+    cycle: datetime,
+    first: int | None,
+    last: int | None,
+) -> int:
+    """Compare two revisions of a cycle line by line: what it was, is, and why."""
+    document = app.totals_history.diff(customer, cycle.date(), first, last)
+    voice.say(
+        f"customer {customer}, cycle {document['cycle_start_date']}: revision"
+        f" {document['from_revision']} cost {document['was']}, revision"
+        f" {document['to_revision']} costs {document['is']}"
+    )
+    for each in document["imports"]:
+        late = ", after the end of the cycle" if each["late"] else ""
+        voice.say(
+            f"import {each['import_id']} ({each['file']}) brought"
+            f" {each['records']:,} records in between{late}"
+        )
+    _tell_changes(voice, document)
+    voice.document(document)
+    return 0
+
+
+@click.command("totals:restore")
+@click.option("--customer", type=int, required=True, help="Customer id.")
+@click.option("--cycle", type=DAY, required=True, help="Any day of the cycle, YYYY-MM-DD.")
+@click.option("--revision", type=int, required=True, help="The revision to put back.")
+@with_app
+def restore(app: App, voice: Voice, customer: int, cycle: datetime, revision: int) -> int:
+    """Put a revision back as a new revision; what it replaces is kept.
+
+    The cycle is computed anew only when it changes again, or by totals:new.
+    """
+    document = app.totals_work.restore(customer, cycle.date(), revision)
+    _tell(voice, document)
+    if not document["changed"]:
+        voice.say("these are the current figures already; nothing was written")
+    if document["waits_for_totals"]:
+        voice.say("the cycle waits for totals: the next totals:dispatch computes it anew")
+    voice.document(document)
+    return 0
+
+
+@click.command("totals:simulate")
+@click.option(
+    "--plan",
+    "plans",
+    multiple=True,
+    required=True,
+    help="TOML file, or the id of a shipped plan; may be given more than once.",
+)
+@click.option("--customer", type=int, help="Customer id; every customer if not given.")
+@click.option("--cycle", type=DAY, required=True, help="Any day of the cycle, YYYY-MM-DD.")
+@click.option(
+    "--cycles",
+    type=click.IntRange(1, 120),
+    default=1,
+    show_default=True,
+    help="How many cycles: that one and those before it.",
+)
+@with_app
+def simulate(
+    app: App,
+    voice: Voice,
+    plans: tuple[str, ...],
+    customer: int | None,
+    cycle: datetime,
+    cycles: int,
+) -> int:
+    """Rate history under another plan beside what it cost, best saving first.
+
+    Writes nothing. Usage that the plan does not price adds nothing to what it would have
+    cost: customers with such usage come last.
+    """
+    tried = [load_rate_plan(plan) for plan in plans]
+    for plan in tried:
+        require_cycle_allowances(plan)
+    document = app.totals_history.simulate(tried, customer, cycle.date(), cycles)
+    voice.table(
+        ("customer", "plan", "cycles", "cost", "would cost", "saving", "unrated"),
+        [
+            (
+                row["customer_id"],
+                row["rate_plan"],
+                row["cycles"],
+                decimal_text(row["real_micros"]),
+                decimal_text(row["simulated_micros"]),
+                decimal_text(row["saving_micros"]),
+                row["unrated_count"],
+            )
+            for row in document["customers"]
+        ],
+    )
+    voice.document(document)
+    return 0
+
+
+def _tell_changes(voice: Voice, document: object) -> None:
+    """Say line by line what changed; ``document`` has ``plan`` and ``lines``."""
+    changes = document if isinstance(document, dict) else {}
+    if changes.get("plan"):
+        voice.say(str(changes["plan"]))
+    rows = changes.get("lines", [])
+    if not rows:
+        voice.say("no line changed")
+        return
+    voice.table(
+        ("usage", "zone", "was", "is", "why"),
+        [
+            (
+                row["usage_type"],
+                row["zone"] or "-",
+                decimal_text(row["was"]["cost_micros"]) if row["was"] else "-",
+                decimal_text(row["is"]["cost_micros"]) if row["is"] else "-",
+                ", ".join(row["why"]),
+            )
+            for row in rows
+        ],
+    )
 
 
 def _tell(voice: Voice, document: dict[str, object]) -> None:
@@ -86,4 +228,10 @@ def _tell(voice: Voice, document: dict[str, object]) -> None:
     )
 
 
-COMMANDS = {"totals:new": new, "totals:dispatch": dispatch}
+COMMANDS = {
+    "totals:new": new,
+    "totals:dispatch": dispatch,
+    "totals:diff": diff,
+    "totals:restore": restore,
+    "totals:simulate": simulate,
+}

@@ -5,11 +5,13 @@ outside is escaped; the page loads nothing from anywhere.
 """
 
 from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING
 
 from etl.documents.view import view_of
 from transforms.invoice import Invoice
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def html_document(invoice: Invoice) -> bytes:
@@ -18,7 +20,9 @@ def html_document(invoice: Invoice) -> bytes:
 
 
 @cache
-def _template() -> Template:
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("etl", "templates"),
         autoescape=True,

@@ -50,13 +50,19 @@ class Run:
     def rounds(self, usual: int, quick: int) -> int:
         """How often: ``FAULT_ROUNDS``, or the usual count, or the quick one."""
         given = os.environ.get("FAULT_ROUNDS")
-        is_quick = bool(self.request.config.getoption("--quick"))
-        self.count = int(given) if given else quick if is_quick else usual
+        self.count = int(given) if given else quick if self.is_quick else usual
         return self.count
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether this is only a look."""
+        return bool(self.request.config.getoption("--quick"))
 
     def chance(self, lane: int = 0) -> random.Random:
         """What decides the accidents of one lane."""
         return random.Random(f"{self.seed} {lane}")
+
+    lanes = LANES
 
     def in_lanes(self, rounds: int, work: Callable[[int, int], T]) -> list[T]:
         """Share rounds among lanes: ``work(lane, rounds of it)``, side by side."""

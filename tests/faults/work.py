@@ -12,12 +12,12 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from unittest.mock import patch
 
 from etl.bus import Bus, Context, Done, Route, route, routes
@@ -52,45 +52,26 @@ class Count:
         return str(self.number)
 
 
-def _bus(url: str, who: str, handler: str = "count") -> tuple[Bus, JobQueue]:
+Handler = Callable[[Count, Context], Done]
+
+
+def _bus(url: str, who: str, handler: Handler) -> tuple[Bus, JobQueue]:
     database = open_database(url)
-    table: dict[str, Route] = routes(route(Count, HANDLERS[handler](who)))
+    table: dict[str, Route] = routes(route(Count, handler))
     bus = Bus(database, table, owner=f"{who}:{os.getpid()}", lease_s=LEASE_S)
     return bus, JobQueue(database)
 
 
-def _counting(who: str) -> Any:  # noqa: ANN401 - a handler
+def _counting(who: str, pause_s: float = 0) -> Handler:
+    """Take effect and finish in one transaction, or kill the worker."""
+
     def count(command: Count, context: Context) -> Done:
         if command.is_poison:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(pause_s)
         return context.database.run(lambda tx: _effect(tx, context, who))
 
     return count
-
-
-def _pausing(who: str) -> Any:  # noqa: ANN401 - a handler
-    """Stand still for a while before writing, so that it can be stopped there."""
-
-    def count(_command: Count, context: Context) -> Done:
-        failpoint("owner_in_hand")
-        time.sleep(0.3)
-        failpoint("owner_writes")
-        return context.database.run(lambda tx: _effect(tx, context, who))
-
-    return count
-
-
-def _slow(who: str) -> Any:  # noqa: ANN401 - a handler
-    """Take a while, so that a kill finds it at work."""
-
-    def count(_command: Count, context: Context) -> Done:
-        time.sleep(0.01)
-        return context.database.run(lambda tx: _effect(tx, context, who))
-
-    return count
-
-
-HANDLERS = {"count": _counting, "pause": _pausing, "slow": _slow}
 
 
 def _effect(tx: Transaction, context: Context, who: str) -> Done:
@@ -100,7 +81,7 @@ def _effect(tx: Transaction, context: Context, who: str) -> Done:
 
 def send(url: str, numbers: Sequence[int], seed: int, poison: Sequence[int] = ()) -> None:
     """Send all these commands, in an order of one's own."""
-    bus, _ = _bus(url, "sender")
+    bus, _ = _bus(url, "sender", _counting("sender"))
     mixed = list(numbers)
     random.Random(seed).shuffle(mixed)
     for number in mixed:
@@ -110,12 +91,11 @@ def send(url: str, numbers: Sequence[int], seed: int, poison: Sequence[int] = ()
 def work(
     url: str,
     who: str,
-    handler: str = "count",
     resend: Sequence[int] = (),
     seed: int = 0,
 ) -> dict[str, int]:
     """Work the queue until nothing is due; now and then send for work again."""
-    bus, _ = _bus(url, who, handler)
+    bus, _ = _bus(url, who, _counting(who))
     chance = random.Random(seed)
     ended: Counter[str] = Counter()
     while step := bus.work_one():
@@ -125,9 +105,9 @@ def work(
     return dict(ended)
 
 
-def work_to_the_end(url: str, who: str, handler: str = "count") -> dict[str, int]:
+def work_to_the_end(url: str, who: str, pause_s: float = 0) -> dict[str, int]:
     """Work the queue until nothing waits or runs, also what the dead leave behind."""
-    bus, queue = _bus(url, who, handler)
+    bus, queue = _bus(url, who, _counting(who, pause_s))
     ended: Counter[str] = Counter()
     while queue.list(status="waiting", limit=1) or queue.list(status="running", limit=1):
         ended += bus.drain()
@@ -135,9 +115,17 @@ def work_to_the_end(url: str, who: str, handler: str = "count") -> dict[str, int
     return dict(ended)
 
 
-def own(url: str, number: int) -> dict[str, str]:
-    """Work one job and no other, slowly enough to be stopped meanwhile."""
-    bus, _ = _bus(url, "first", "pause")
+def own(url: str, number: int, go: str) -> dict[str, str]:
+    """Work one job and no other; write nothing before a file says so."""
+    at_once = _counting("first")
+
+    def wait(command: Count, context: Context) -> Done:
+        failpoint("owner_in_hand")
+        while not Path(go).exists():
+            time.sleep(0.005)
+        return at_once(command, context)
+
+    bus, _ = _bus(url, "first", wait)
     (step,) = bus.run(Count(number)).steps
     return {"status": step.status, "message": step.message or ""}
 
@@ -178,14 +166,14 @@ def work_feeds(url: str, folder: str, as_of: str) -> None:
 
 
 def commands(url: str, folder: str, lines: Sequence[str], mend: bool = False) -> list[int]:  # noqa: FBT001, FBT002 - travels as JSON
-    """Give commands one after the other; return how each of them ended.
+    """Give commands one after the other until one fails; return how each ended.
 
     Args:
         url: The database.
         folder: Where storage is.
         lines: Commands, as they are typed after ``etl``.
         mend: Whether to see to what failed, afterwards, as an operator does: retry failed
-            jobs and work the queue until nothing waits.
+            jobs and work the queue until nothing waits. No failure ends it before.
     """
     drop_folder.SECOND_LOOK_S = 0  # type: ignore[misc]  # nobody writes meanwhile
     settings = {
@@ -197,7 +185,11 @@ def commands(url: str, folder: str, lines: Sequence[str], mend: bool = False) ->
         "ETL_BATCHES_PER_COMMIT": "2",
     }
     with patch.dict(os.environ, settings):
-        codes = [_command(line) for line in lines]
+        codes = []
+        for line in lines:
+            codes.append(_command(line))
+            if codes[-1] not in (0, 1) and not mend:
+                break
         if mend:
             _mend(url)
     return codes

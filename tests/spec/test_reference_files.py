@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.rate_plan_files import load_rate_plan_file, rate_plan_text, stored_rate_plan
 from etl.reference_files import read_reference
 from transforms.errors import ConfigError
 from transforms.reference import (
@@ -281,10 +282,70 @@ def test_a_misspelt_file_is_not_passed_over(tmp_path: Path) -> None:
         read_reference(tmp_path)
 
 
-def test_rate_plans_are_refused_until_they_are_supported(tmp_path: Path) -> None:
-    (write(tmp_path, customers=CUSTOMERS) / "rate_plans").mkdir()
+PLAN = """
+schema = "cdr-rate-plan/1"
+id = "office"
+name = "Office"
+[[entry]]
+name = "calls"
+usage = "voice"
+price = "0.10"
+per = "min"
+"""
 
-    with pytest.raises(ConfigError, match="rate plans are not supported yet"):
+
+def plan_folder(folder: Path, text: str = PLAN) -> Path:
+    (folder / "rate_plans").mkdir()
+    (folder / "rate_plans" / "office.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_rate_plans_are_read_with_who_has_which(tmp_path: Path) -> None:
+    write(
+        plan_folder(tmp_path),
+        customer_rate_plans="customer_id,rate_plan,valid_from,valid_to\n"
+        "7,office,2026-03-01,\n7,office,,2026-03-01\n",
+    )
+
+    reference = read_reference(tmp_path)
+
+    assert reference.rate_plans is not None
+    assert [(plan.id, plan.currency) for plan in reference.rate_plans] == [
+        ("office", "EUR")
+    ]
+    assert reference.customer_rate_plans is not None
+    assert reference.customer_rate_plans.rows() == [
+        (7, "office", None, date(2026, 3, 1)),
+        (7, "office", date(2026, 3, 1), None),
+    ]
+
+
+def test_a_plan_kept_as_text_is_read_back_as_the_same_plan(tmp_path: Path) -> None:
+    plan_folder(tmp_path, PLAN.replace("[[entry]]", 'decks = ["a/deck.csv"]\n[[entry]]'))
+    (tmp_path / "rate_plans" / "a").mkdir()
+    deck = b"\xef\xbb\xbfprefix,destination\r\n316,NL mobile\r\n"
+    (tmp_path / "rate_plans" / "a" / "deck.csv").write_bytes(deck)
+    path = tmp_path / "rate_plans" / "office.toml"
+
+    kept = rate_plan_text(path)
+
+    assert stored_rate_plan(kept.document) == load_rate_plan_file(path)
+
+
+def test_a_customer_has_one_plan_a_day(tmp_path: Path) -> None:
+    text = "customer_id,rate_plan,valid_from,valid_to\n7,office,2026-03-01,\n7,other,,\n"
+
+    assert (
+        "customer_rate_plans.csv line 2 column valid_from:"
+        " customer 7 has a plan on that day already, by line 3"
+    ) in faults(tmp_path, customer_rate_plans=text)
+
+
+def test_an_allowance_for_once_cannot_be_given_to_customers_yet(tmp_path: Path) -> None:
+    once = '[[allowance]]\nname = "start"\nusage = "voice"\nsize = "10 min"\n'
+    plan_folder(tmp_path, f'{PLAN}{once}period = "once"\n')
+
+    with pytest.raises(ConfigError, match="allowance 'start' has period \"once\""):
         read_reference(tmp_path)
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.tidy.house import ROOMS, ROOT, name_of, source_files
 
 PIN = re.compile(r"^([\w.-]+(?:\[[\w,]+\])?)==([^\s;]+)", re.MULTILINE)
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 
 
 def project() -> dict[str, dict[str, object]]:
@@ -77,7 +77,7 @@ def test_a_python_without_venv_names_the_package_to_install(clone: Path) -> None
 def test_set_up_says_what_it_can_set_up(clone: Path) -> None:
     ended = set_up(clone, "everything", python="python3")
     assert ended.returncode == 2
-    assert "runtime or dev" in ended.stderr
+    assert "runtime, dev or bench" in ended.stderr
 
 
 FAKE_PYTHON = """
@@ -109,6 +109,17 @@ def test_set_up_for_development_is_enough_to_run_the_demo(clone: Path) -> None:
     assert calls(clone) == ["packages", "project"]
 
 
+def test_what_the_benchmarks_need_stays_out_of_the_way(clone: Path) -> None:
+    fake = FAKE_PYTHON.replace(
+        'mkdir -p .venv/bin && cp "$0" .venv/bin/python',
+        'mkdir -p "$4/bin" && cp "$0" "$4/bin/python"',
+    )
+    assert set_up(clone, "bench", python=stub(clone, "python3", fake)).returncode == 0
+    assert (clone / ".venv-bench" / "bin" / "python").exists()
+    assert not (clone / ".venv").exists()
+    assert "requirements-bench.lock" in (clone / "calls").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml"])
 def test_a_changed_lock_or_project_file_sets_up_again(clone: Path, changed: str) -> None:
     python = stub(clone, "python3", FAKE_PYTHON)
@@ -129,14 +140,15 @@ def test_a_set_up_that_failed_is_not_taken_for_done(clone: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_locked_package_has_its_hashes(lock: str) -> None:
-    blocks = re.split(r"\n(?=\S)", (ROOT / lock).read_text(encoding="utf-8").strip())
-    assert len(pins(lock)) == len(blocks)
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert len(PIN.findall(text)) == len(blocks)
     assert [block for block in blocks if "--hash=sha256:" not in block] == []
 
 
-def test_tests_run_on_the_versions_that_bill() -> None:
-    runtime, development = pins("requirements.lock"), pins("requirements-dev.lock")
-    assert runtime.items() <= development.items()
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_tests_and_benchmarks_run_on_the_versions_that_bill(lock: str) -> None:
+    assert pins("requirements.lock").items() <= pins(lock).items()
 
 
 def test_every_declared_dependency_is_locked() -> None:

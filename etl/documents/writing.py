@@ -1,0 +1,124 @@
+"""Documents as files: written whole or not at all, and made again any time.
+
+Effects: files in a folder of the storage folder, ``invoices/<year>/<number>.<ending>``.
+The names are ours: nothing a customer is called becomes a path. A file grows under a name
+that ends in ``.part`` and is renamed when it is whole; it is not synced, because it can
+be made again from the stored invoice.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final, Literal, get_args
+
+from etl.documents.html import html_document
+from etl.documents.pdf import is_available, pdf_document
+from etl.documents.specification import Role, specification
+from etl.failpoints import failpoint
+from etl.invoice_document import invoice_document
+from transforms.errors import ConfigError, StorageError
+from transforms.invoice import INVOICE, Invoice
+from transforms.ubl import ubl_document
+
+Format = Literal["json", "html", "csv", "xml", "pdf"]
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+
+Calls = Callable[[Invoice], Iterable[Mapping[str, Any]]]
+"""The records of an invoice's cycle, in the order of time."""
+
+OURS: Final = 0o700
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one invoice, and the formats it could not be written in, with why."""
+
+    number: str
+    files: tuple[Path, ...]
+    missing: Mapping[str, str]
+
+
+def usual_formats() -> tuple[Format, ...]:
+    """Every format there is; PDF only where its extra is installed."""
+    return tuple(each for each in FORMATS if each != "pdf" or is_available())
+
+
+class DocumentFolder:
+    """Writes invoices into files."""
+
+    def __init__(self, storage: Path, calls: Calls) -> None:
+        """Remember the folder; it is made when something is first put in it."""
+        self._root = storage / "invoices"
+        self._calls = calls
+
+    def path(self, invoice: Invoice, ending: Format) -> Path:
+        """Return where a document is, or would be."""
+        return self._root / str(invoice.year) / f"{invoice.number}.{ending}"
+
+    def write(
+        self, invoice: Invoice, formats: Sequence[Format], role: Role = "customer"
+    ) -> Written:
+        """Write an invoice in these formats, in place of what was there.
+
+        A format that needs what the invoice does not hold is left out and said.
+
+        Raises:
+            StorageError: When the disk refuses; the file that was there stays.
+        """
+        files: list[Path] = []
+        missing: dict[str, str] = {}
+        for ending in formats:
+            if ending == "csv" and invoice.draft.kind != INVOICE:
+                continue  # what it corrects is in its lines; the calls are with the invoice
+            try:
+                blocks = self._blocks(invoice, ending, role)
+            except ConfigError as exc:
+                missing[ending] = str(exc)
+                continue
+            path = self.path(invoice, ending)
+            _replace(path, blocks)
+            files.append(path)
+        return Written(invoice.number, tuple(files), missing)
+
+    def _blocks(self, invoice: Invoice, ending: Format, role: Role) -> Iterator[bytes]:
+        match ending:
+            case "json":
+                return iter([_json(invoice)])
+            case "html":
+                return iter([html_document(invoice)])
+            case "xml":
+                return iter([ubl_document(invoice)])
+            case "pdf":
+                return iter([pdf_document(invoice)])
+            case "csv":
+                return specification(invoice, self._calls(invoice), role)
+
+
+def _json(invoice: Invoice) -> bytes:
+    document = invoice_document(invoice)
+    text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
+    return f"{text}\n".encode()
+
+
+def _replace(path: Path, blocks: Iterator[bytes]) -> None:
+    part = path.with_name(f".{path.name}.{token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        path.parent.mkdir(mode=OURS, parents=True, exist_ok=True)
+        with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
+            file.writelines(blocks)
+            failpoint("document_before_rename")
+        part.replace(path)
+    except OSError as exc:
+        message = (
+            f"cannot write {path}: {exc.strerror or type(exc).__name__}; the invoice is "
+            f"issued, make its documents again with: etl invoice:documents {path.stem}"
+        )
+        raise StorageError(message) from exc
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

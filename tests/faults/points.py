@@ -1,0 +1,85 @@
+"""Every named point where a fault can be made to happen, and the work that passes it.
+
+No effects. A tidy test holds this table to the code: a point that is not here is a commit
+or a rename whose faults nobody has tried.
+"""
+
+from dataclasses import dataclass
+
+ACTIONS = ("raise", "kill", "term", "enospc", "eio", "sleep=1.3")
+"""What happens at each of them; the sleep is longer than the lease."""
+
+BY = "--by=Jansen"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Some work, as an operator or a schedule gives it.
+
+    Attributes:
+        prepare: What was done before, undisturbed.
+        knows_all: Whether the stranger's number has an owner by then.
+        go: What is disturbed, and given again afterwards.
+    """
+
+    name: str
+    prepare: tuple[str, ...]
+    go: tuple[str, ...]
+    knows_all: bool = False
+
+
+IMPORT = Flow(
+    "import", (), ("import {first} --provider routit", "totals:dispatch")
+)
+WORKER = Flow("worker", ("sync:manager --as-of 2026-11-03T02:00",), ("worker --drain",))
+REPLAY = Flow("replay", IMPORT.go, ("rejects:replay", "totals:dispatch"), knows_all=True)
+TWO = (*IMPORT.go, "import {second} --provider routit", "totals:dispatch")
+REVERT = Flow("revert", TWO, (f"import:revert 1 {BY}", "totals:dispatch"))
+REMATCH = Flow("rematch", IMPORT.go, ("cdr:rematch", "totals:dispatch"), knows_all=True)
+INVOICE = Flow("invoice", IMPORT.go, ("invoice:new --due --as-of 2025-02-03",))
+
+FAILS = "import_before_finish:raise,"
+SLOW = "import_after_claim:sleep=0.8,"
+
+POINTS: dict[str, tuple[Flow, str]] = {
+    "after_claim": (WORKER, ""),
+    "after_complete": (WORKER, ""),
+    "after_heartbeat": (WORKER, SLOW),
+    "after_send": (IMPORT, ""),
+    "after_settle": (WORKER, FAILS),
+    "before_claim": (WORKER, ""),
+    "before_complete": (WORKER, ""),
+    "before_heartbeat": (WORKER, SLOW),
+    "before_send": (IMPORT, ""),
+    "before_settle": (WORKER, FAILS),
+    "collect_before_finish": (WORKER, ""),
+    "collect_registered": (WORKER, ""),
+    "folder_after_move": (WORKER, ""),
+    "folder_before_move": (WORKER, ""),
+    "import_after_claim": (IMPORT, ""),
+    "import_after_finish": (IMPORT, ""),
+    "import_after_load": (IMPORT, ""),
+    "import_after_set_aside": (IMPORT, ""),
+    "import_before_claim": (IMPORT, ""),
+    "import_before_finish": (WORKER, ""),
+    "import_before_load": (IMPORT, ""),
+    "import_before_set_aside": (IMPORT, ""),
+    "import_in_finish": (WORKER, ""),
+    "in_complete": (WORKER, ""),
+    "invoice_after_commit": (INVOICE, ""),
+    "invoice_before": (INVOICE, ""),
+    "invoice_before_commit": (INVOICE, ""),
+    "rematch_after_page": (REMATCH, ""),
+    "replay_after_commit": (REPLAY, ""),
+    "replay_before_commit": (REPLAY, ""),
+    "replay_in_commit": (REPLAY, ""),
+    "revert_after_begin": (REVERT, ""),
+    "revert_after_finish": (REVERT, ""),
+    "revert_after_offer": (REVERT, ""),
+    "revert_after_page": (REVERT, ""),
+    "revert_before_begin": (REVERT, ""),
+    "revert_before_finish": (REVERT, ""),
+    "storage_after_rename": (IMPORT, ""),
+    "storage_before_rename": (WORKER, ""),
+}
+"""Each point, the flow that passes it, and what else must happen so that it is passed."""

@@ -1,0 +1,122 @@
+"""A chain killed at every boundary, over and over, comes to the end it would have had."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from etl.profiles import load_profile
+from etl.simulator import RoutitSimulator
+from loaders.audit import differences
+from loaders.open import open_database
+from tests.faults.conftest import Maker, Run
+from tests.faults.forks import Forks, leaks
+from tests.flow.sync_world import (
+    AS_OF,
+    EXAMPLES,
+    ROUTIT_FILE,
+    SECRET,
+    SECRET_NAME,
+    end_state,
+    house,
+    load_feeds,
+    routit_feed,
+    rows,
+)
+
+CHAIN = (
+    "sync:provider",
+    "routit:request",
+    "routit:download",
+    "routit:import",
+    "routit:invoice",
+    "totals:dispatch",
+    "totals:backup",
+)
+"""The chain: the five steps from request to totals, the router before them, a copy after."""
+
+IN_HAND, FOLLOWER_WAITS, AT_THE_END = (
+    "after_claim:kill",  # a step is claimed, nothing of it is done
+    "before_claim:kill:2",  # it is done and its follower waits
+    "in_complete:kill",  # it is completed, but not committed
+)
+
+KILLS = (
+    *(IN_HAND, AT_THE_END, FOLLOWER_WAITS),
+    *(IN_HAND, AT_THE_END, FOLLOWER_WAITS),
+    *(IN_HAND, FOLLOWER_WAITS),
+    *(IN_HAND, "import_in_finish:kill", FOLLOWER_WAITS),
+    *(IN_HAND, FOLLOWER_WAITS),
+    *(IN_HAND, FOLLOWER_WAITS),
+    *(IN_HAND, FOLLOWER_WAITS),
+)
+"""Where each child is killed: at every boundary of the chain, in turn."""
+
+State = dict[str, list[tuple[object, ...]]]
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECRET_NAME, SECRET)
+
+
+@contextmanager
+def chain(maker: Maker, name: str) -> Iterator[tuple[str, Path, Forks]]:
+    """A RoutIT with one delivery, a database that does not know it yet, and children."""
+    poll = load_profile("routit").source.poll
+    assert poll is not None
+    delivery = {("10001", "202610"): EXAMPLES / ROUTIT_FILE}
+    folder = maker.folder / f"chain-{name}"
+    with ExitStack() as stack:
+        routit = stack.enter_context(
+            RoutitSimulator(
+                delivery, messages=poll.messages, pending_replies=0, secret=SECRET
+            )
+        )
+        url = stack.enter_context(maker.fresh(name))
+        with house(url, folder) as app:
+            load_feeds(app, {"routit": routit_feed(routit)})
+        forks = stack.enter_context(Forks(url, folder / "forks"))
+        yield url, folder, forks
+
+
+def ended_state(url: str) -> State:
+    """What a chain left, and that it adds up."""
+    database = open_database(url)
+    assert differences(database) == []
+    database.close()
+    steps = rows(url, "SELECT command, status FROM job ORDER BY id")
+    assert steps == [(step, "done") for step in CHAIN]
+    assert rows(url, "SELECT COUNT(*) FROM lease WHERE owner IS NOT NULL") == [(0,)]
+    return end_state(url)
+
+
+@pytest.mark.usefixtures("secret")
+def test_a_chain_killed_at_each_boundary_again_and_again_ends_as_if_undisturbed(
+    maker: Maker, run: Run
+) -> None:
+    rounds = run.rounds(usual=20, quick=2)
+    with chain(maker, "quiet") as (url, folder, forks):
+        arguments = {"folder": str(folder), "as_of": AS_OF.isoformat()}
+        assert forks.run("work_feeds", **arguments).code == 0
+        expected = ended_state(url)
+
+    def lane(number: int, share: int) -> list[str]:
+        differing = []
+        for each in range(share):
+            with chain(maker, f"{number}-{each}") as (url, folder, forks):
+                arguments = {"folder": str(folder), "as_of": AS_OF.isoformat()}
+                for place, plan in enumerate(KILLS):
+                    ended = forks.run("work_feeds", faults=plan, **arguments)
+                    assert ended.code == -signal.SIGKILL, (place, plan, ended.said)
+                last = forks.run("work_feeds", **arguments)
+                assert last.code == 0, last.said
+                if ended_state(url) != expected:
+                    differing.append(f"{number}-{each}")
+                assert leaks(folder, SECRET, maker.secret) == []
+        return differing
+
+    assert sum(run.in_lanes(rounds, lane), []) == []
+    run.tell(chains=rounds, kills=rounds * len(KILLS), differing_ends=0)
