@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check fix docs bench bench-check lock clean
+.PHONY: help demo test check fix docs bench bench-check faults lock clean
 
 BIN := .venv/bin
 
@@ -46,6 +46,11 @@ bench-check: ## run the quick benchmarks; fail when a ratio fell by more than a 
 	@tools/setup bench
 	@tools/install-mariadb
 	@.venv-bench/bin/python -m benchmarks --quick --check $(ARGS)
+
+faults: ## set up, run the long fault runs: kills, pauses, power cuts (ARGS="--quick")
+	@tools/setup dev
+	@tools/install-mariadb
+	@$(BIN)/pytest tests/faults $(ARGS)
 
 # For maintainers, with uv on PATH. The development lock is held to the runtime lock, so
 # that tests run on the versions that bill. Ranges are in pyproject.toml.

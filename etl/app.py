@@ -19,6 +19,7 @@ from etl.corrections import invoice_command
 from etl.documents.writing import DocumentFolder
 from etl.importing import Importer
 from etl.invoicing import Invoicing
+from etl.plan_vat import PlanVat
 from etl.settings import Settings
 from etl.stopping import STOP
 from etl.storage import Storage
@@ -30,6 +31,7 @@ from loaders.imports import ImportStore
 from loaders.invoices import InvoiceStore
 from loaders.jobs import JobQueue
 from loaders.leases import Leases
+from loaders.margins import MarginStore
 from loaders.monitor import Monitor
 from loaders.open import open_database
 from loaders.provider_invoices import ProviderInvoiceStore
@@ -161,12 +163,18 @@ class App:
             self.reference,
             self.settings.invoice,
             self.settings.supplier,
+            PlanVat(self.invoices.plan_document),
         )
 
     @cached_property
     def documents(self) -> DocumentFolder:
         """The folder of invoices as files."""
         return DocumentFolder(self.settings.storage, self.invoices.calls)
+
+    @cached_property
+    def margins(self) -> MarginStore:
+        """Provider cost beside own price."""
+        return MarginStore(self.database)
 
     @cached_property
     def engine(self) -> Engine:

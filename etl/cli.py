@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "invoice:show": ("invoices", "Show one invoice with its lines and VAT."),
     "invoice:documents": ("invoices", "Write invoices as HTML, PDF, CSV, UBL and JSON."),
     "invoice:credit": ("invoices", "Take back what a cycle was invoiced."),
+    "margin": ("margin", "Show provider cost beside own price, and what is left."),
     "queue:list": ("queue", "List jobs of the queue."),
     "queue:unlock": ("queue", "Free a job whose owner is gone."),
     "queue:retry": ("queue", "Try a failed job again and follow its chain."),

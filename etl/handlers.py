@@ -41,10 +41,12 @@ from etl.extract.routit import (
 )
 from etl.feeds import routit_client
 from etl.profiles import load_profile
+from etl.provider_checks import difference_from_delivery
 from etl.registering import register_stored
 from etl.sync import followed, sync_provider
 from loaders.database import Transaction
 from loaders.imports import ImportRow
+from loaders.insights import record_insight
 from loaders.jobs import Job
 from loaders.requests import RequestedDelivery
 from transforms.errors import ConfigError, DeliveryRefused, SourceError
@@ -253,8 +255,11 @@ def invoice_import(
     invoiced = app.provider_invoices.compute(
         command.import_id, lambda frames: provider_invoice(frames, app.engine)
     )
+    difference = difference_from_delivery(app, invoiced)
     with app.database.transaction() as tx:
         app.provider_invoices.write(tx, invoiced)
+        if difference is not None:
+            record_insight(tx, difference)
         return context.finish(
             tx,
             {

@@ -60,13 +60,8 @@ Status = Literal[
     "issued", "corrected", "unchanged", "nothing", "blocked", "credited", "changed"
 ]
 
-PlanVat = Callable[[str, str | None], VatRule | None]
-"""The VAT rule of a rate plan and version, or None when it says nothing."""
-
-
-def no_plan_vat(_plan: str, _version: str | None) -> VatRule | None:
-    """No plan says anything about VAT."""
-    return None
+VatOfPlan = Callable[[str, str | None, VatRule], VatRule]
+"""The VAT rule of a rate plan in a version, with the usual one for what it leaves open."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,7 @@ class Invoicing:
         reference: ReferenceStore,
         settings: InvoiceSettings,
         supplier: Supplier,
-        plan_vat: PlanVat = no_plan_vat,
+        plan_vat: VatOfPlan,
     ) -> None:
         """Remember the doors and the rules; nothing is opened."""
         self._database = database
@@ -486,8 +481,8 @@ class Invoicing:
         )
         totals = asked.totals or {}
         if totals.get("rate_plan"):
-            of_plan = self._plan_vat(totals["rate_plan"], totals["rate_plan_version"])
-            usual = of_plan or usual
+            plan, version = totals["rate_plan"], totals["rate_plan_version"]
+            usual = self._plan_vat(plan, version, usual)
         place = f"customer {asked.customer['customer_id']}"
         language = details.get("language", "")
         return Terms(

@@ -383,6 +383,12 @@ class InvoiceStore:
         """Read what is charged beside usage (CHARGES)."""
         return tx.frame("invoice/charges", CHARGES, customer_id=customer_id)
 
+    def plan_document(self, name: str, version: str | None) -> str | None:
+        """Read the texts of a rate plan's version; of the current one for None."""
+        with self._database.snapshot() as tx:
+            row = tx.row("invoice/plan", rate_plan=name, version=version)
+        return None if row is None else str(row["document"])
+
     def replace_charges(self, charges: pl.DataFrame) -> None:
         """Replace the whole list of charges (CHARGES)."""
         rows = require(charges, CHARGES, "InvoiceStore.replace_charges")

@@ -6,6 +6,7 @@ up to the header to the micro, and the header to the loaded records of the impor
 Units: ``_micros`` whole micros of the invoice's currency.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ import polars as pl
 from sql import statement
 from transforms.cdr import Schema, require
 from transforms.errors import ContractError
+from transforms.money import MICROS
 from transforms.totals import Engine, connect, exact
 
 CHARGED: Final[Schema] = {
@@ -84,3 +86,21 @@ def provider_invoice(
         cost_micros=int(cost_micros),
         lines=require(lines, INVOICE_LINES, "provider_invoice lines"),
     )
+
+
+_PROVEN: Final = re.compile(r"records, amount (-?)([0-9]+)\.([0-9]{6}), as the ")
+"""What an import keeps of a control record it was proven by (``transforms.control``)."""
+
+
+def control_amount(message: str) -> int | None:
+    """Read back what the control records of a delivery add up to, or None without one.
+
+    ``6 records, amount 0.110000, as the sidecar says`` is 110000 micros; a delivery of
+    several files has one such proof for each, and they add up.
+    """
+    found = _PROVEN.findall(message)
+    amounts = [
+        (-1 if sign else 1) * (int(units) * MICROS + int(micros))
+        for sign, units, micros in found
+    ]
+    return sum(amounts) if amounts else None

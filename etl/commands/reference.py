@@ -1,4 +1,4 @@
-"""``reference:load``: customers, their numbers and the feeds to fetch."""
+"""``reference:load``: customers, their numbers and plans, and the feeds to fetch."""
 
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from etl.reference_files import read_reference
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @with_app
 def load(app: App, voice: Voice, folder: Path, *, dry_run: bool) -> int:
-    """Load customers.csv, subscriptions.csv and sync_profiles.toml from FOLDER.
+    """Load customers, subscriptions, sync profiles and rate plans from FOLDER.
+
+    Reads customers.csv, subscriptions.csv, sync_profiles.toml, rate_plans/*.toml and
+    customer_rate_plans.csv. A changed plan marks the cycles it touches for totals.
 
     Everything is checked first and replaced in one transaction; a file that is not there
     changes nothing. The same files again change nothing.

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.faults.forks import Forks, leaks
 from tests.mariadb import MariaDBServer, execute_all, fresh_database
 
 T = TypeVar("T")
@@ -127,6 +128,15 @@ class Maker:
         with fresh_database(self.server) as url:
             execute_all(url, self.mariadb_template)
             yield url
+
+    @contextmanager
+    def forks(self, lane: int) -> Iterator[Forks]:
+        """Make a server that forks children; what they said holds no secret in the end."""
+        folder = self.folder / f"forks-{lane}"
+        url = "sqlite://" if self.kind == "sqlite" else self.server.url("")
+        with Forks(url, folder) as made:
+            yield made
+        assert leaks(folder, self.secret) == []
 
     @property
     def secret(self) -> str:

@@ -27,6 +27,7 @@ from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
+from urllib.parse import quote, quote_plus
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = "tests.faults.work"
@@ -126,24 +127,20 @@ def _file(files: Path, ending: str) -> Path:
 class Forks:
     """A server that forks children; ends with the ``with``."""
 
-    def __init__(
-        self, url: str, folder: Path, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         """Start the server.
 
         Args:
-            url: The database its children work on; never in a command line.
+            url: A database of the kind its children work on, to load its driver.
             folder: Where their points, results and outputs are kept.
-            environment: What its children find in their environment besides.
         """
-        self.url = url
         self.folder = folder
         self._numbers = count(1)
         folder.mkdir(parents=True, exist_ok=True)
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.forks"],
             cwd=ROOT,
-            env={**os.environ, "FAULTS": "", **(environment or {})},
+            env={**os.environ, "FAULTS": ""},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -169,35 +166,31 @@ class Forks:
     def start(
         self,
         call: str,
+        url: str,
         *,
         faults: str = "",
-        after: str = "",
-        url: str = "",
         **arguments: object,
     ) -> Child:
         """Fork a child that calls a function of ``tests.faults.work``.
 
         Args:
             call: The function's name.
+            url: The database it works on; never in a command line.
             faults: What happens at which point, as in ``FAULTS``.
-            after: Nothing happens before the child passed this point; empty: from the
-                start.
-            url: A database other than the server's.
-            **arguments: What the function gets besides the database.
+            **arguments: What the function gets besides.
         """
         files = self.folder / f"{next(self._numbers):05}-{call}"
         order = {
             "call": call,
             "faults": faults,
-            "after": after,
             "files": str(files),
-            "arguments": {"url": url or self.url, **arguments},
+            "arguments": {"url": url, **arguments},
         }
         return Child(self, int(self._ask(order)), files)
 
-    def run(self, call: str, *, faults: str = "", **arguments: Any) -> Ended:  # noqa: ANN401 - JSON
+    def run(self, call: str, url: str, *, faults: str = "", **arguments: object) -> Ended:
         """Fork a child and wait for its end."""
-        return self.start(call, faults=faults, **arguments).wait()
+        return self.start(call, url, faults=faults, **arguments).wait()
 
     def reap(self, pid: int) -> int:
         """Return the exit code of a child that ended."""
@@ -227,8 +220,6 @@ def leaks(folder: Path, *secrets: str) -> list[str]:
 
 def forms_of(secret: str) -> list[bytes]:
     """Return a secret as it is, as URLs write it, and as JSON and ``repr`` do."""
-    from urllib.parse import quote, quote_plus
-
     texts = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}
     texts |= {json.dumps(secret)[1:-1], repr(secret)[1:-1]}
     return [each.encode() for each in texts]
@@ -247,19 +238,16 @@ def _holds(path: Path, wanted: Sequence[bytes]) -> bool:
 class Watch:
     """A fault plan that also writes down which points were passed."""
 
-    def __init__(self, plan: str, after: str, points: Path) -> None:
+    def __init__(self, plan: str, points: Path) -> None:
         from etl import failpoints
 
         self._plan = failpoints.fault_plan(plan)
-        self._after = after
         self._fd = os.open(points, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def pass_by(self, name: str) -> None:
         """Write the point down, then do what is planned there."""
         os.write(self._fd, f"{name}\n".encode())
-        if name == self._after:
-            self._after = ""
-        elif self._plan is not None and not self._after:
+        if self._plan is not None:
             self._plan.pass_by(name)
 
 
@@ -308,7 +296,7 @@ def _be_a_child(order: Mapping[str, Any]) -> NoReturn:
     code = 0
     try:
         STOP.install()
-        failpoints._PLAN = Watch(order["faults"], order["after"], _file(files, "points"))  # type: ignore[assignment]  # a plan that watches
+        failpoints._PLAN = Watch(order["faults"], _file(files, "points"))  # type: ignore[assignment]  # a plan that watches
         result = getattr(import_module(WORK), order["call"])(**order["arguments"])
         _file(files, "result").write_text(json.dumps(result))
     except SystemExit as exc:

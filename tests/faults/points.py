@@ -6,6 +6,8 @@ or a rename whose faults nobody has tried.
 
 from dataclasses import dataclass
 
+from tests.flow.import_world import ANNA, BERT, STRANGER
+
 ACTIONS = ("raise", "kill", "term", "enospc", "eio", "sleep=1.3")
 """What happens at each of them; the sleep is longer than the lease."""
 
@@ -18,25 +20,32 @@ class Flow:
 
     Attributes:
         prepare: What was done before, undisturbed.
-        knows_all: Whether the stranger's number has an owner by then.
+        owners: Who owns which number by then; before, Anna is 1 and Bert is 2.
         go: What is disturbed, and given again afterwards.
     """
 
     name: str
     prepare: tuple[str, ...]
     go: tuple[str, ...]
-    knows_all: bool = False
+    owners: tuple[tuple[str, int], ...] = ((ANNA, 1), (BERT, 2))
 
 
-IMPORT = Flow(
-    "import", (), ("import {first} --provider routit", "totals:dispatch")
-)
+IMPORT = Flow("import", (), ("import {first} --provider routit", "totals:dispatch"))
 WORKER = Flow("worker", ("sync:manager --as-of 2026-11-03T02:00",), ("worker --drain",))
-REPLAY = Flow("replay", IMPORT.go, ("rejects:replay", "totals:dispatch"), knows_all=True)
+REPLAY = Flow(
+    "replay",
+    IMPORT.go,
+    ("rejects:replay", "totals:dispatch"),
+    ((ANNA, 1), (BERT, 2), (STRANGER, 1)),
+)
 TWO = (*IMPORT.go, "import {second} --provider routit", "totals:dispatch")
 REVERT = Flow("revert", TWO, (f"import:revert 1 {BY}", "totals:dispatch"))
-REMATCH = Flow("rematch", IMPORT.go, ("cdr:rematch", "totals:dispatch"), knows_all=True)
-INVOICE = Flow("invoice", IMPORT.go, ("invoice:new --due --as-of 2025-02-03",))
+REMATCH = Flow(
+    "rematch", IMPORT.go, ("cdr:rematch", "totals:dispatch"), ((ANNA, 3), (BERT, 2))
+)
+INVOICED = "invoice:new --due --as-of 2025-02-03"
+INVOICE = Flow("invoice", IMPORT.go, (INVOICED,))
+DOCUMENTS = Flow("documents", (*IMPORT.go, INVOICED), ("invoice:documents --all",))
 
 FAILS = "import_before_finish:raise,"
 SLOW = "import_after_claim:sleep=0.8,"
@@ -54,6 +63,7 @@ POINTS: dict[str, tuple[Flow, str]] = {
     "before_settle": (WORKER, FAILS),
     "collect_before_finish": (WORKER, ""),
     "collect_registered": (WORKER, ""),
+    "document_before_rename": (DOCUMENTS, ""),
     "folder_after_move": (WORKER, ""),
     "folder_before_move": (WORKER, ""),
     "import_after_claim": (IMPORT, ""),

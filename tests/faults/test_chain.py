@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain as joined
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from etl.simulator import RoutitSimulator
 from loaders.audit import differences
 from loaders.open import open_database
 from tests.faults.conftest import Maker, Run
-from tests.faults.forks import Forks, leaks
+from tests.faults.forks import Ended, Forks, leaks
 from tests.flow.sync_world import (
     AS_OF,
     EXAMPLES,
@@ -35,7 +36,7 @@ CHAIN = (
     "totals:dispatch",
     "totals:backup",
 )
-"""The chain: the five steps from request to totals, the router before them, a copy after."""
+"""The five steps from request to totals, the router before them and a copy after."""
 
 IN_HAND, FOLLOWER_WAITS, AT_THE_END = (
     "after_claim:kill",  # a step is claimed, nothing of it is done
@@ -63,8 +64,8 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def chain(maker: Maker, name: str) -> Iterator[tuple[str, Path, Forks]]:
-    """A RoutIT with one delivery, a database that does not know it yet, and children."""
+def chain(maker: Maker, name: str) -> Iterator[tuple[str, Path]]:
+    """A RoutIT with one delivery, and a database that does not know it yet."""
     poll = load_profile("routit").source.poll
     assert poll is not None
     delivery = {("10001", "202610"): EXAMPLES / ROUTIT_FILE}
@@ -78,8 +79,7 @@ def chain(maker: Maker, name: str) -> Iterator[tuple[str, Path, Forks]]:
         url = stack.enter_context(maker.fresh(name))
         with house(url, folder) as app:
             load_feeds(app, {"routit": routit_feed(routit)})
-        forks = stack.enter_context(Forks(url, folder / "forks"))
-        yield url, folder, forks
+        yield url, folder
 
 
 def ended_state(url: str) -> State:
@@ -98,25 +98,32 @@ def test_a_chain_killed_at_each_boundary_again_and_again_ends_as_if_undisturbed(
     maker: Maker, run: Run
 ) -> None:
     rounds = run.rounds(usual=20, quick=2)
-    with chain(maker, "quiet") as (url, folder, forks):
-        arguments = {"folder": str(folder), "as_of": AS_OF.isoformat()}
-        assert forks.run("work_feeds", **arguments).code == 0
+    with maker.forks(-1) as forks, chain(maker, "quiet") as (url, folder):
+        assert work(forks, url, folder).code == 0
         expected = ended_state(url)
 
     def lane(number: int, share: int) -> list[str]:
-        differing = []
-        for each in range(share):
-            with chain(maker, f"{number}-{each}") as (url, folder, forks):
-                arguments = {"folder": str(folder), "as_of": AS_OF.isoformat()}
-                for place, plan in enumerate(KILLS):
-                    ended = forks.run("work_feeds", faults=plan, **arguments)
-                    assert ended.code == -signal.SIGKILL, (place, plan, ended.said)
-                last = forks.run("work_feeds", **arguments)
-                assert last.code == 0, last.said
-                if ended_state(url) != expected:
-                    differing.append(f"{number}-{each}")
-                assert leaks(folder, SECRET, maker.secret) == []
-        return differing
+        with maker.forks(number) as forks:
+            names = [f"{number}-{each}" for each in range(share)]
+            return [name for name in names if killed(forks, maker, name) != expected]
 
-    assert sum(run.in_lanes(rounds, lane), []) == []
+    assert [*joined.from_iterable(run.in_lanes(rounds, lane))] == []
     run.tell(chains=rounds, kills=rounds * len(KILLS), differing_ends=0)
+
+
+def work(forks: Forks, url: str, folder: Path, faults: str = "") -> Ended:
+    """Work the feeds in a child until nothing is left to do, or until it is killed."""
+    day = AS_OF.isoformat()
+    return forks.run("work_feeds", url, faults=faults, folder=str(folder), as_of=day)
+
+
+def killed(forks: Forks, maker: Maker, name: str) -> State:
+    """Work a chain in one child after the other, each killed at the next boundary."""
+    with chain(maker, name) as (url, folder):
+        for place, plan in enumerate(KILLS):
+            ended = work(forks, url, folder, plan)
+            assert ended.code == -signal.SIGKILL, (place, plan, ended.said)
+        last = work(forks, url, folder)
+        assert last.code == 0, last.said
+        assert leaks(folder, SECRET, maker.secret) == []
+        return ended_state(url)

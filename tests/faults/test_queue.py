@@ -4,7 +4,7 @@ import signal
 import time
 
 from tests.faults.conftest import Maker, Run
-from tests.faults.forks import Child, Forks
+from tests.faults.forks import Child
 from tests.faults.work import LEASE_S
 from tests.flow.import_world import ask
 
@@ -33,12 +33,9 @@ def test_each_job_takes_effect_once_though_eight_send_it_and_eight_work_it(
 ) -> None:
     count = run.rounds(usual=1000, quick=60)
     numbers = list(range(count))
-    with (
-        maker.fresh("queue") as url,
-        Forks(url, maker.folder / "forks") as forks,
-    ):
+    with maker.fresh("queue") as url, maker.forks(0) as forks:
         senders = [
-            forks.start("send", numbers=numbers, seed=run.seed + each)
+            forks.start("send", url, numbers=numbers, seed=run.seed + each)
             for each in range(WORKERS)
         ]
         assert [sender.wait().code for sender in senders] == [0] * WORKERS
@@ -46,7 +43,7 @@ def test_each_job_takes_effect_once_though_eight_send_it_and_eight_work_it(
 
         began_s = time.monotonic()
         workers = [
-            forks.start("work", who=f"w{each}", resend=numbers, seed=run.seed + each)
+            forks.start("work", url, who=f"w{each}", resend=numbers, seed=run.seed + each)
             for each in range(WORKERS)
         ]
         ended = [worker.wait() for worker in workers]
@@ -76,14 +73,11 @@ def test_workers_killed_at_any_moment_leave_each_job_done_once(
     count = kills * 10
     chance = run.chance()
     killed = 0
-    with (
-        maker.fresh("queue") as url,
-        Forks(url, maker.folder / "forks") as forks,
-    ):
-        assert forks.run("send", numbers=list(range(count)), seed=1).code == 0
+    with maker.fresh("queue") as url, maker.forks(0) as forks:
+        assert forks.run("send", url, numbers=list(range(count)), seed=1).code == 0
 
         def worker() -> Child:
-            return forks.start("work_to_the_end", who="w", pause_s=0.01)
+            return forks.start("work_to_the_end", url, who="w", pause_s=0.01)
 
         crew = [worker() for _ in range(WORKERS)]
         while killed < kills and jobs(url).keys() - {"done"}:
@@ -115,19 +109,16 @@ def pause(owner: Child) -> None:
 
 def test_an_owner_paused_past_its_lease_commits_nothing(maker: Maker, run: Run) -> None:
     count = run.rounds(usual=100, quick=10)
-    with (
-        maker.fresh("queue") as url,
-        Forks(url, maker.folder / "forks") as forks,
-    ):
+    with maker.fresh("queue") as url, maker.forks(0) as forks:
         lost = 0
         for first in range(0, count, GROUP):
             go = maker.folder / f"go-{first}"
             numbers = range(first, min(first + GROUP, count))
-            owners = [forks.start("own", number=each, go=str(go)) for each in numbers]
+            owners = [forks.start("own", url, number=each, go=str(go)) for each in numbers]
             for owner in owners:
                 pause(owner)
             time.sleep(LEASE_S + 0.05)
-            assert forks.run("work_to_the_end", who="second").code == 0
+            assert forks.run("work_to_the_end", url, who="second").code == 0
             go.touch()
             for owner in owners:
                 owner.signal(signal.SIGCONT)
@@ -149,20 +140,19 @@ def test_a_job_that_kills_its_worker_is_given_up_and_the_others_are_done(
     good = 20 * count
     poison = list(range(good, good + count))
     deaths = 0
-    with (
-        maker.fresh("queue") as url,
-        Forks(url, maker.folder / "forks") as forks,
-    ):
-        sent = forks.run("send", numbers=list(range(good + count)), seed=1, poison=poison)
+    with maker.fresh("queue") as url, maker.forks(0) as forks:
+        sent = forks.run(
+            "send", url, numbers=list(range(good + count)), seed=1, poison=poison
+        )
         assert sent.code == 0
-        crew = [forks.start("work_to_the_end", who="w") for _ in range(3)]
+        crew = [forks.start("work_to_the_end", url, who="w") for _ in range(3)]
         while crew:
             time.sleep(0.01)
             for each in [one for one in crew if one.has_ended()]:
                 crew.remove(each)
                 if each.wait().code == -signal.SIGKILL:
                     deaths += 1
-                    crew.append(forks.start("work_to_the_end", who="w"))
+                    crew.append(forks.start("work_to_the_end", url, who="w"))
 
         assert deaths == 5 * count
         assert jobs(url) == {"done": good, "failed": count}

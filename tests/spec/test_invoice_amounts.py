@@ -5,6 +5,8 @@ from datetime import date
 
 import pytest
 
+from etl.profiles import load_profile
+from transforms.control import Sidecar, Tally, reconcile
 from transforms.errors import ConfigError, MoneyError
 from transforms.invoice import Amounts, Draft, issued, number_text, seal
 from transforms.invoicing import (
@@ -18,6 +20,7 @@ from transforms.invoicing import (
     terms_from,
     terms_record,
 )
+from transforms.provider_invoice import control_amount
 from transforms.vat import VatRule, percent_text, read_percent, rule_of, vat_of, vat_within
 
 USUAL = Terms()
@@ -380,3 +383,32 @@ def test_documents_stand_until_they_are_credited() -> None:
     assert standing(documents[:2]) == documents[:2]
     assert standing(documents[:3]) == []
     assert standing(documents) == documents[3:]
+
+
+# --- what providers charge ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "micros"),
+    [
+        ("6 records, amount 0.110000, as the sidecar says", 110_000),
+        ("6 records, amount -2.485000, as the trailer says", -2_485_000),
+        ("a: 1 records, amount 1.000000, as the total row says; 2 records, amount 0.500000,"
+         " as the total row says", 1_500_000),
+        ("6 records, as the trailer says", None),
+        ("the profile declares no control record", None),
+        ("", None),
+    ],
+)  # fmt: skip
+def test_what_a_control_record_proved_is_read_back(
+    message: str, micros: int | None
+) -> None:
+    assert control_amount(message) == micros
+
+
+def test_what_an_import_keeps_of_its_control_record_can_be_read_back() -> None:
+    layout = load_profile("tmobile_calvi").layouts[0]
+    sidecar = Sidecar("x.ctl", "records=2\namount=0.30000\nsha256=ab", "ab")
+    proven = reconcile(layout, Tally(records=2, amount_micros=300_000), sidecar)
+    assert proven.ok, proven.message
+    assert control_amount(proven.message) == 300_000
