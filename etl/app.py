@@ -37,6 +37,7 @@ from loaders.open import open_database
 from loaders.provider_invoices import ProviderInvoiceStore
 from loaders.reference import ReferenceStore
 from loaders.requests import DeliveryRequests
+from loaders.retention import RetentionStore
 from loaders.set_aside import SetAsideStore
 from loaders.sync import SyncStore
 from loaders.totals import TotalsStore
@@ -175,6 +176,11 @@ class App:
     def margins(self) -> MarginStore:
         """Provider cost beside own price."""
         return MarginStore(self.database)
+
+    @cached_property
+    def retention(self) -> RetentionStore:
+        """What is removed after its term."""
+        return RetentionStore(self.database)
 
     @cached_property
     def engine(self) -> Engine:

@@ -47,6 +47,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "invoice:documents": ("invoices", "Write invoices as HTML, PDF, CSV, UBL and JSON."),
     "invoice:credit": ("invoices", "Take back what a cycle was invoiced."),
     "margin": ("margin", "Show provider cost beside own price, and what is left."),
+    "retention:apply": ("privacy", "Remove personal data past its term; totals stay."),
+    "customer:export": ("privacy", "Write everything that is kept about a customer."),
     "queue:list": ("queue", "List jobs of the queue."),
     "queue:unlock": ("queue", "Free a job whose owner is gone."),
     "queue:retry": ("queue", "Try a failed job again and follow its chain."),

@@ -22,7 +22,7 @@ import polars as pl
 
 from loaders.database import Database, Transaction
 from transforms.cdr import INSTANT, Schema, require
-from transforms.errors import ContractError, MoneyError
+from transforms.errors import ConfigError, ContractError, MoneyError
 from transforms.invoice import (
     CREDIT,
     Amounts,
@@ -284,23 +284,43 @@ class InvoiceStore:
                 most=most,
             )
 
-    def pages(self, day: date | None = None) -> Iterator[list[Invoice]]:
+    def pages(
+        self, day: date | None = None, customer_id: int | None = None
+    ) -> Iterator[list[Invoice]]:
         """Read all invoices, a page at a time, in the order of their numbers.
 
         Args:
             day: Only of cycles that contain this day.
+            customer_id: Only this customer's.
         """
         after = ""
         while True:
             with self._database.snapshot() as tx:
-                page = list(_page_after(tx, after, day))
+                page = list(_page_after(tx, after, day, customer_id))
             if not page:
                 return
             yield page
             after = page[-1].number
 
     def calls(self, invoice: Invoice) -> Iterator[dict[str, Any]]:
-        """Read the records of an invoice's cycle one by one, in the order of time."""
+        """Read the records of an invoice's cycle one by one, in the order of time.
+
+        Raises:
+            ConfigError: When they were removed after their term.
+        """
+        draft = invoice.draft
+        with self._database.snapshot() as tx:
+            kept = tx.rows(
+                "retention/kept",
+                customer_id=draft.customer_id,
+                cycle_start_date=draft.cycle_start_date,
+            )
+        if int(kept[0]["record_count"]):
+            message = f"{invoice.number}: its records were removed after their term"
+            raise ConfigError(message)
+        return self._calls(invoice)
+
+    def _calls(self, invoice: Invoice) -> Iterator[dict[str, Any]]:
         with self._database.snapshot() as tx:
             for frame in tx.frames(
                 "invoice/calls",
@@ -496,9 +516,19 @@ def _json(value: object) -> str:
 # --- reading back -------------------------------------------------------------------------
 
 
-def _page_after(tx: Transaction, number: str, day: date | None = None) -> Iterator[Invoice]:
+def _page_after(
+    tx: Transaction,
+    number: str,
+    day: date | None = None,
+    customer_id: int | None = None,
+) -> Iterator[Invoice]:
     frame = tx.frame(
-        "invoice/all_after", HEADERS, invoice_number=number, day=day, most=PAGE
+        "invoice/all_after",
+        HEADERS,
+        invoice_number=number,
+        day=day,
+        customer_id=customer_id,
+        most=PAGE,
     )
     yield from _invoices(tx, frame)
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from loaders.database import Database, Transaction
 from loaders.imports import CUSTOMERS_PER_QUERY
+from loaders.retention import removed_of_import
 from transforms.errors import ConfigError, MoneyError
 from transforms.provider_invoice import CHARGED, ProviderInvoice
 
@@ -39,7 +40,8 @@ class ProviderInvoiceStore:
         """Work out the invoice of a complete import from its stored records.
 
         Raises:
-            ConfigError: When there is no such import, or it is not complete.
+            ConfigError: When there is no such import, it is not complete, or some of its
+                records were removed after their term.
             MoneyError: When the records do not add up to what the import loaded, less
                 the ones that a later delivery replaced.
         """
@@ -47,6 +49,12 @@ class ProviderInvoiceStore:
             span = tx.row("provider_invoice/span", import_id=import_id)
             if span is None or not span["complete"]:
                 message = f"import {import_id} is not complete; there is nothing to invoice"
+                raise ConfigError(message)
+            if removed := removed_of_import(tx, import_id):
+                message = (
+                    f"{removed} records of import {import_id} were removed after their "
+                    "term; its invoice stays as it is"
+                )
                 raise ConfigError(message)
             rows = tx.rows("provider_invoice/customers", import_id=import_id)
             ids = [int(row["customer_id"]) for row in rows]

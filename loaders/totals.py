@@ -22,8 +22,9 @@ from typing import Final
 import polars as pl
 
 from loaders.database import Database, Transaction
+from loaders.retention import closed_cycles
 from transforms.cdr import INSTANT, Schema, require
-from transforms.errors import StoreError
+from transforms.errors import ConfigError, StoreError
 from transforms.rated_totals import REASONS, RECORDS
 from transforms.totals import CYCLE_KEY, HEADERS, LINES, PAIRS, USAGE, lines_json
 
@@ -191,6 +192,7 @@ class TotalsStore:
         Raises:
             StoreError: When the copy is not what the database holds.
         """
+        _refuse_closed(tx, pairs)
         unready = _unready(tx)
         for page in _pages(pairs):
             yield from _proved(tx, page, unready, batch_rows, "totals/records", USAGE)
@@ -215,6 +217,7 @@ class TotalsStore:
         Raises:
             StoreError: When the copy is not what the database holds.
         """
+        _refuse_closed(tx, pairs)
         unready = _unready(tx)
         for page in _pages(pairs):
             start = pl.lit(page["cycle_start_date"], pl.Date).alias("cycle_start_date")
@@ -375,6 +378,18 @@ def _pages(pairs: pl.DataFrame) -> Iterator[dict[str, object]]:
                 "cycle_start_date": start,
                 "cycle_end_date": end,
             }
+
+
+def _refuse_closed(tx: Transaction, pairs: pl.DataFrame) -> None:
+    """Stop before totals are made of a cycle whose records are not all there."""
+    closed = pairs.join(closed_cycles(tx), on=CYCLE_KEY, how="semi")
+    if not closed.is_empty():
+        customer_id, start = closed.select(CYCLE_KEY).row(0)
+        message = (
+            f"customer {customer_id}, cycle {start}: its records were removed after their"
+            " term, so its totals stay as they are"
+        )
+        raise ConfigError(message)
 
 
 def _unready(tx: Transaction) -> list[int]:

@@ -43,9 +43,11 @@ REVERT = Flow("revert", TWO, (f"import:revert 1 {BY}", "totals:dispatch"))
 REMATCH = Flow(
     "rematch", IMPORT.go, ("cdr:rematch", "totals:dispatch"), ((ANNA, 3), (BERT, 2))
 )
-INVOICED = "invoice:new --due --as-of 2025-02-03"
-INVOICE = Flow("invoice", IMPORT.go, (INVOICED,))
-DOCUMENTS = Flow("documents", (*IMPORT.go, INVOICED), ("invoice:documents --all",))
+INVOICE = Flow(
+    "invoice",
+    IMPORT.go,
+    ("invoice:new --due --as-of 2025-02-03", "invoice:documents --all"),
+)
 
 FAILS = "import_before_finish:raise,"
 SLOW = "import_after_claim:sleep=0.8,"
@@ -63,7 +65,7 @@ POINTS: dict[str, tuple[Flow, str]] = {
     "before_settle": (WORKER, FAILS),
     "collect_before_finish": (WORKER, ""),
     "collect_registered": (WORKER, ""),
-    "document_before_rename": (DOCUMENTS, ""),
+    "document_before_rename": (INVOICE, ""),
     "folder_after_move": (WORKER, ""),
     "folder_before_move": (WORKER, ""),
     "import_after_claim": (IMPORT, ""),

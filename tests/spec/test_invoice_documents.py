@@ -218,28 +218,25 @@ def test_a_specification_opens_in_a_dutch_excel() -> None:
     text = written([call(), call(cost_micros=None)])
     assert text.startswith(b"\xef\xbb\xbf")
     assert text.count(b"\r\n") == text.count(b"\n") == 8
-    assert (
-        rows(text)
-        == [
-            ["factuur", "F2026-000001"],
-            ["periode", "2026-10-01", "2026-10-31"],
-            [
-                *("datum", "tijd", "soort", "richting", "nummer", "ander nummer"),
-                *("zone", "duur", "bytes", "aantal", "bedrag"),
-            ],
-            [
-                *("2026-10-05", "09:30:00", "Bellen", "uitgaand"),
-                *("00 31600000001", "00 31201234xxx", "", "61", "", "", "0,040500"),
-            ],
-            [
-                *("2026-10-05", "09:30:00", "Bellen", "uitgaand"),
-                *("00 31600000001", "00 31201234xxx", "", "61", "", "", "geen prijs"),
-            ],
-            ["totaal", "2 regels", "0,040500"],
-            ["gefactureerd", "", "1,958600"],
-            ["de gegevens zijn veranderd sinds de factuur; de factuur blijft gelden"],
-        ]
-    )
+    assert rows(text) == [
+        ["factuur", "F2026-000001"],
+        ["periode", "2026-10-01", "2026-10-31"],
+        [
+            *("datum", "tijd", "soort", "richting", "nummer", "ander nummer"),
+            *("zone", "duur", "bytes", "aantal", "bedrag"),
+        ],
+        [
+            *("2026-10-05", "09:30:00", "Bellen", "uitgaand"),
+            *("00 31600000001", "00 31201234xxx", "", "61", "", "", "0,040500"),
+        ],
+        [
+            *("2026-10-05", "09:30:00", "Bellen", "uitgaand"),
+            *("00 31600000001", "00 31201234xxx", "", "61", "", "", "geen prijs"),
+        ],
+        ["totaal", "2 regels", "0,040500"],
+        ["gefactureerd", "", "1,958600"],
+        ["de gegevens zijn veranderd sinds de factuur; de factuur blijft gelden"],
+    ]
 
 
 def test_a_specification_that_adds_up_says_no_more() -> None:

@@ -100,11 +100,22 @@ def store_calls(database: Database, counts: dict[int, int]) -> pl.DataFrame:
     rows = [
         {
             **dict.fromkeys(STORED),
-            "import_id": 1, "member": "a.csv", "line_no": number, "provider": "routit",
-            "layout": "mobile", "other_kind": "none", "currency": "EUR", "flags": "",
-            "customer_id": customer, "call_date": nine + timedelta(seconds=number),
-            "started_at_utc": nine, "subscriber": "A", "usage_type": "voice",
-            "direction": "out", "duration_s": 60, "fingerprint": number,
+            "import_id": 1,
+            "member": "a.csv",
+            "line_no": number,
+            "provider": "routit",
+            "layout": "mobile",
+            "other_kind": "none",
+            "currency": "EUR",
+            "flags": "",
+            "customer_id": customer,
+            "call_date": nine + timedelta(seconds=number),
+            "started_at_utc": nine,
+            "subscriber": "A",
+            "usage_type": "voice",
+            "direction": "out",
+            "duration_s": 60,
+            "fingerprint": number,
             "cost_micros": 40_500,
         }
         for customer, count in counts.items()

@@ -1,5 +1,6 @@
--- Imports whose stored records (with those replaced since) are not what the ledger proves.
--- reads:  import_batch, call_detail_record, superseded_record
+-- Imports whose records (stored, replaced since, or kept as sums) are not what the ledger
+-- proves.
+-- reads:  import_batch, call_detail_record, superseded_record, retained_aggregate
 -- params: none
 -- yields: subject, expected_count, found_count, expected_micros, found_micros (only where they differ)
 SELECT
@@ -34,6 +35,15 @@ FROM (
         0,
         coalesce(sum(cost_micros), 0)
     FROM superseded_record
+    GROUP BY import_id
+    UNION ALL
+    SELECT
+        import_id,
+        0,
+        sum(record_count),
+        0,
+        sum(cost_micros)
+    FROM retained_aggregate
     GROUP BY import_id
 ) AS s
 GROUP BY s.import_id

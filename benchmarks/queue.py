@@ -1,0 +1,148 @@
+"""``python -m benchmarks.queue``: how many jobs a second the command queue works.
+
+Effects: temporary databases and servers, worker processes, and the clock. Each job counts
+in a row of its own and is completed in the same transaction, so a job is what it always
+is: a claim, a heartbeat thread, one transaction of work and completion, and a look how it
+ended. What a real job does beside that comes on top.
+
+``queue.md`` holds what came of it. Rounds alternate the sides; medians are told.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+# MySQL's driver has to be loaded before anything that loads pyarrow (loaders.open).
+from loaders.open import prepare_driver
+
+prepare_driver("mysql+mysqlconnector://nobody@localhost/nothing")
+
+from benchmarks.measuring import Contest, Ratio, Sample, Side, timed  # noqa: E402
+from benchmarks.world import MEMORY, SERVER_OPTIONS  # noqa: E402
+from loaders.open import open_database  # noqa: E402
+from tests.faults.forks import Forks  # noqa: E402
+from tests.flow.import_world import ask  # noqa: E402
+from tests.mariadb import (  # noqa: E402
+    MariaDBServer,
+    execute_all,
+    fresh_database,
+    schema_statements,
+)
+
+JOBS: Final = 1000
+ROUNDS: Final = 3
+WORKERS: Final = (1, 2, 8)
+
+
+class Queues:
+    """Databases of one kind in one place, and processes that work in them."""
+
+    def __init__(self, kind: str, folder: Path, stack: ExitStack) -> None:
+        """Start what is needed; it ends with ``stack``."""
+        self._kind = kind
+        self._folder = folder
+        self._number = 0
+        if kind == "mariadb":
+            self._server = MariaDBServer(folder / "server", SERVER_OPTIONS)
+            stack.callback(self._server.remove)
+            self._server.start()
+            with fresh_database(self._server) as url:
+                _upgrade(url)
+                self._schema = schema_statements(url)
+        url = self._server.url("") if kind == "mariadb" else "sqlite://"
+        self._forks = stack.enter_context(Forks(url, folder / "forks"))
+
+    @contextmanager
+    def fresh(self) -> Iterator[str]:
+        """Make an empty queue."""
+        if self._kind == "mariadb":
+            with fresh_database(self._server) as url:
+                execute_all(url, self._schema)
+                yield url
+            return
+        self._number += 1
+        folder = self._folder / f"sqlite-{self._number}"
+        folder.mkdir()
+        url = f"sqlite:///{folder / 'etl.db'}"
+        _upgrade(url)
+        yield url
+        shutil.rmtree(folder)
+
+    def worked(self, workers: int, jobs: int) -> Sample:
+        """Send jobs, then let some workers work them all; the second half is timed."""
+        with self.fresh() as url:
+            self._send(url, jobs)
+            seconds = timed(lambda: self._work(url, workers))
+            (found,) = ask(url, "SELECT COUNT(*) FROM job WHERE status = 'done'")
+        if found != (jobs,):
+            message = f"{found[0]} of {jobs} jobs were done"
+            raise RuntimeError(message)
+        return Sample(seconds, jobs)
+
+    def sent(self, jobs: int) -> Sample:
+        """Send jobs from one process, each in a transaction of its own."""
+        with self.fresh() as url:
+            return Sample(timed(lambda: self._send(url, jobs)), jobs)
+
+    def _send(self, url: str, jobs: int) -> None:
+        ended = self._forks.run("send", url, numbers=list(range(jobs)), seed=1)
+        if ended.code:
+            raise RuntimeError(ended.said)
+
+    def _work(self, url: str, workers: int) -> None:
+        crew = [self._forks.start("work", url, who=f"w{each}") for each in range(workers)]
+        for ended in [each.wait(600) for each in crew]:
+            if ended.code:
+                raise RuntimeError(ended.said)
+
+
+def _upgrade(url: str) -> None:
+    with closing(open_database(url)) as database:
+        database.upgrade()
+
+
+def queue_contest(places: dict[str, Path], jobs: int, stack: ExitStack) -> Contest:
+    """Every kind of database, in every place, with one worker and with several."""
+    sides, ratios = [], []
+    for kind in ("sqlite", "mariadb"):
+        for place, parent in places.items():
+            folder = Path(tempfile.mkdtemp(prefix="cdr-etl-queue-", dir=parent))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            queues = Queues(kind, folder, stack)
+            name = f"{kind}, {place}"
+            sides.append(Side(f"{name}: sent", partial(queues.sent, jobs)))
+            sides += [
+                Side(f"{name}: {each} workers", partial(queues.worked, each, jobs))
+                for each in WORKERS
+            ]
+            ratios.append(
+                Ratio(f"{name}, eight", f"{name}: 8 workers", (f"{name}: 1 workers",))
+            )
+    return Contest("queue", "Jobs a second through the command queue", sides, ratios)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue")
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    places = {"memory": MEMORY, "disk": Path(tempfile.gettempdir())}
+    with ExitStack() as stack:
+        contest = queue_contest(places, given.jobs, stack).hold(given.rounds)
+        print(f"\n{given.jobs} jobs, median of {given.rounds} rounds, jobs a second")
+        for side in contest.sides:
+            print(f"  {side.name:28} {contest.rate(side.name):8,.0f}")
+        for ratio in contest.ratios:
+            print(f"  {ratio.name:28} {contest.ratio(ratio):8.2f} times one worker")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
