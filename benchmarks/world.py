@@ -14,13 +14,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from sqlalchemy.engine import make_url
 
 from etl.generate import Demand, Generated, generate_routit
 from loaders.imports import STORED
@@ -35,6 +36,7 @@ from tests.mariadb import (
 ROOT: Final = Path(__file__).resolve().parents[1]
 MEMORY: Final = Path("/dev/shm")
 ETL: Final = (sys.executable, "-m", "etl")
+REFERENCE_TABLES: Final = ("customer", "subscription", "reference_state")
 LOOK_EVERY_S: Final = 0.02
 ROWS_A_CUSTOMER: Final = 200
 FEWEST_CUSTOMERS: Final = 200
@@ -137,6 +139,8 @@ class World:
         self.rows = rows
         self.customers = max(FEWEST_CUSTOMERS, rows // ROWS_A_CUSTOMER)
         self._servers: dict[str, MariaDBServer] = {}
+        self._templates: dict[str, list[str]] = {}
+        self._open = ExitStack()
 
     @cached_property
     def delivery(self) -> Generated:
@@ -214,8 +218,7 @@ class World:
             place: ``memory`` or ``disk``: where the server keeps its data.
         """
         with fresh_database(self.server(place)) as url:
-            execute_all(url, self._mariadb_template)
-            self._load_reference(url)
+            execute_all(url, self._template(place))
             yield url
 
     def server(self, place: str) -> MariaDBServer:
@@ -237,6 +240,7 @@ class World:
 
     def close(self) -> None:
         """Stop the servers and remove their folders."""
+        self._open.close()
         for server in self._servers.values():
             server.remove()
 
@@ -250,11 +254,19 @@ class World:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return path
 
-    @cached_property
-    def _mariadb_template(self) -> list[str]:
-        with fresh_database(self.server("memory")) as url:
+    def _template(self, place: str) -> list[str]:
+        """The statements that make a database like the first one of this server."""
+        if place not in self._templates:
+            url = self._open.enter_context(fresh_database(self.server(place)))
             run_etl("db:upgrade", database_url=url, storage=self.storage())
-            return schema_statements(url)
+            self._load_reference(url)
+            name = str(make_url(url).database)
+            copies = [
+                f"INSERT INTO {table} SELECT * FROM {name}.{table}"
+                for table in REFERENCE_TABLES
+            ]
+            self._templates[place] = [*schema_statements(url), *copies]
+        return self._templates[place]
 
     def _load_reference(self, url: str) -> None:
         folder = str(self.delivery.path.parent)

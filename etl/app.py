@@ -165,12 +165,13 @@ class App:
             self.settings.invoice,
             self.settings.supplier,
             PlanVat(self.invoices.plan_document),
+            self.stop,
         )
 
     @cached_property
     def documents(self) -> DocumentFolder:
         """The folder of invoices as files."""
-        return DocumentFolder(self.settings.storage, self.invoices.calls)
+        return DocumentFolder(self.settings.storage, self.invoices.calls, self.stop)
 
     @cached_property
     def margins(self) -> MarginStore:

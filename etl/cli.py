@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "invoice:list": ("invoices", "List issued invoices."),
     "invoice:show": ("invoices", "Show one invoice with its lines and VAT."),
     "invoice:documents": ("invoices", "Write invoices as HTML, PDF, CSV, UBL and JSON."),
+    "invoice:charges": ("invoices", "Load what is charged beside usage, from a CSV file."),
     "invoice:credit": ("invoices", "Take back what a cycle was invoiced."),
     "margin": ("margin", "Show provider cost beside own price, and what is left."),
     "retention:apply": ("privacy", "Remove personal data past its term; totals stay."),

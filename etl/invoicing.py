@@ -24,7 +24,7 @@ from loaders.reference import ReferenceStore
 from loaders.totals import TotalsStore
 from transforms.customer_details import billing_details, details_of
 from transforms.cycle import cycle_containing
-from transforms.errors import ConfigError
+from transforms.errors import ConfigError, Stopped
 from transforms.invoice import CREDIT, DELTA, INVOICE, NOTHING_INVOICED, Draft, Invoice
 from transforms.invoice_gates import (
     Facts,
@@ -141,6 +141,7 @@ class Invoicing:
         settings: InvoiceSettings,
         supplier: Supplier,
         plan_vat: VatOfPlan,
+        stop: Callable[[], bool],
     ) -> None:
         """Remember the doors and the rules; nothing is opened."""
         self._database = database
@@ -150,6 +151,7 @@ class Invoicing:
         self._settings = settings
         self._supplier = supplier
         self._plan_vat = plan_vat
+        self._stop = stop
 
     # --- what people ask for --------------------------------------------------------------
 
@@ -510,6 +512,12 @@ class Invoicing:
             )
             failpoint("invoice_after_commit")
             invoices += written.invoices
+            if self._stop():
+                message = (
+                    f"stopped after {len(invoices)} invoices; what is issued keeps its "
+                    "number, run the same command again to go on"
+                )
+                raise Stopped(message)
             made |= {
                 (each.draft.customer_id, each.draft.cycle_start_date): each
                 for each in written.invoices

@@ -5,6 +5,7 @@ transaction or one file, so a run that was killed is gone on with by running it 
 holds the lease on totals: nothing is computed of records that are just being removed.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,9 +14,10 @@ from pathlib import Path
 from etl.app import App
 from etl.failpoints import failpoint
 from etl.settings import Retention
-from etl.totals_work import LEASE
+from etl.totals_work import LEASE, POLL_S, WAIT_S
 from loaders.database import Transaction
-from transforms.errors import StorageError
+from loaders.leases import Lease
+from transforms.errors import LeaseHeld, Stopped, StorageError
 
 Progress = Callable[[int], None]
 
@@ -41,11 +43,12 @@ def apply_retention(
 
     Raises:
         LeaseHeld: When totals are being computed.
+        Stopped: When the process was asked to stop.
         StorageError: When a file cannot be removed.
     """
     if dry_run:
         return _looked(app, terms, as_of)
-    lease = app.leases.acquire(LEASE, app.owner, app.settings.lease_seconds)
+    lease = _lease(app)
     try:
 
         def guard(tx: Transaction) -> None:
@@ -54,6 +57,18 @@ def apply_retention(
         return _Run(app, terms, as_of, guard, progress).walk()
     finally:
         app.leases.release(lease)
+
+
+def _lease(app: App) -> Lease:
+    """Hold the lease on totals, after waiting a little for the run that has it."""
+    give_way_at = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return app.leases.acquire(LEASE, app.owner, app.settings.lease_seconds)
+        except LeaseHeld:
+            if time.monotonic() > give_way_at:
+                raise
+            time.sleep(POLL_S)
 
 
 def _looked(app: App, terms: Retention, as_of: date) -> Applied:
@@ -111,6 +126,9 @@ class _Run:
                 cycles += removed is not None
                 records += removed or 0
                 self.progress(1)
+                if self.app.stop():
+                    message = "stopped after a cycle; run the same command again to go on"
+                    raise Stopped(message)
         deliveries = self.deliveries() if self.terms.delivery_days else 0
         return Applied(
             raw_lines, unowned, cycles, records, left, deliveries, specifications

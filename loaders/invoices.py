@@ -22,6 +22,7 @@ import polars as pl
 
 from loaders.database import Database, Transaction
 from transforms.cdr import INSTANT, Schema, require
+from transforms.customer_charges import CHARGES
 from transforms.errors import ConfigError, ContractError, MoneyError
 from transforms.invoice import (
     CREDIT,
@@ -158,17 +159,6 @@ USAGE: Final[Schema] = {
     "cost_micros": pl.Int64(),
 }
 """A line of totals."""
-
-CHARGES: Final[Schema] = {
-    "customer_id": pl.Int64(),
-    "kind": pl.String(),
-    "name": pl.String(),
-    "amount_micros": pl.Int64(),
-    "quantity": pl.Int64(),
-    "valid_from": pl.Date(),
-    "valid_to": pl.Date(),
-}
-"""What is charged beside usage; ``[valid_from, valid_to)``, null is open."""
 
 CYCLE: Final[Schema] = {"customer_id": pl.Int64(), "cycle_start_date": pl.Date()}
 _REVISIONS: Final[Schema] = {**CYCLE, "revision": pl.Int64()}

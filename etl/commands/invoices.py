@@ -4,16 +4,19 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import click
 
 from etl.app import App
+from etl.charges_file import read_charges_file
 from etl.commands.options import SET_ASIDE_EXIT, Voice, with_app
 from etl.documents.specification import ROLES, Role
-from etl.documents.writing import FORMATS, Format, Written, usual_formats
+from etl.documents.writing import FORMATS, Format
 from etl.invoice_document import invoice_document
 from etl.invoicing import Outcome, Run
 from etl.progress import Meter
+from transforms.customer_charges import read_charges
 from transforms.errors import ConfigError
 from transforms.invoice import MICROS_A_CENT, Draft, Invoice
 from transforms.money import decimal_text
@@ -123,6 +126,29 @@ def credit(
     return SET_ASIDE_EXIT if is_waiting else 0
 
 
+@click.command("invoice:charges")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@DRY_RUN
+@with_app
+def charges(app: App, voice: Voice, file: Path, *, dry_run: bool) -> int:
+    """Replace the charges beside usage by those of a CSV file, checked whole.
+
+    Columns customer_id, kind (recurring, one_off, discount, minimum), name, amount,
+    quantity, valid_from and valid_to. Invoices that are issued stay as they are.
+    """
+    rows = read_charges_file(file)
+    known = app.reference.customers()["customer_id"].to_list()
+    found = read_charges(file.name, rows, set(known))
+    if not dry_run:
+        app.invoices.replace_charges(found)
+    customers = found["customer_id"].n_unique()
+    voice.say(f"{found.height:,} charges of {customers:,} customers")
+    if dry_run:
+        voice.say("Nothing was written.")
+    voice.document({"charges": found.height, "customers": customers, "dry_run": dry_run})
+    return 0
+
+
 @click.command("invoice:documents")
 @click.argument("numbers", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="Of every invoice there is.")
@@ -169,7 +195,7 @@ def documents(
         day = None if cycle is None else cycle.date()
         found = (each for page in app.invoices.pages(day) for each in page)
         count = None
-    written = _write(app, voice, found, formats or usual_formats(), role, count)
+    written = _write(app, voice, found, formats, role, count)
     voice.document({"documents": written})
     return 0
 
@@ -191,14 +217,11 @@ def _write(
     count: int | None = None,
 ) -> list[dict[str, object]]:
     """Write the documents of invoices, with a bar, and say how quick that was."""
-    written: list[Written] = []
     began = time.monotonic()
     if count is None and isinstance(invoices, tuple):
         count = len(invoices)
     with Meter("invoices", count) as meter:
-        for invoice in invoices:
-            written.append(app.documents.write(invoice, formats or usual_formats(), role))
-            meter.add(1)
+        written = app.documents.write_all(invoices, formats, role, meter.add)
     if not written:
         return []
     seconds = max(time.monotonic() - began, 0.001)
@@ -433,6 +456,7 @@ COMMANDS = {
     "invoice:new": new,
     "invoice:credit": credit,
     "invoice:documents": documents,
+    "invoice:charges": charges,
     "invoice:show": show,
     "invoice:list": list_invoices,
 }

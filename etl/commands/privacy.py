@@ -14,20 +14,40 @@ from etl.retention import Applied, apply_retention
 from etl.settings import Retention
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
+DAYS = click.IntRange(min=0)
 
 
 @click.command("retention:apply")
 @click.option("--as-of", type=DAY, help="Count terms from this day; default: today (UTC).")
+@click.option("--raw-days", type=DAYS, help="Term of raw lines, instead of the setting.")
+@click.option("--cdr-days", type=DAYS, help="Term of itemised records, likewise.")
+@click.option("--delivery-days", type=DAYS, help="Term of delivered files, likewise.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, remove nothing.")
 @with_app
-def retention(app: App, voice: Voice, as_of: datetime | None, *, dry_run: bool) -> int:
+def retention(
+    app: App,
+    voice: Voice,
+    as_of: datetime | None,
+    raw_days: int | None,
+    cdr_days: int | None,
+    delivery_days: int | None,
+    *,
+    dry_run: bool,
+) -> int:
     """Remove personal data past its term: [retention] of etl.toml says after how long.
 
     Raw lines are emptied, itemised records become sums by import, usage type and zone,
     delivered files are removed. Totals, invoices and the audit stay true. A cycle whose
-    records were removed is never computed again.
+    records were removed is never computed again. A term of 0 days keeps for ever.
     """
-    terms = app.settings.retention
+    given = {
+        "raw_days": raw_days,
+        "cdr_days": cdr_days,
+        "delivery_days": delivery_days,
+    }
+    terms = app.settings.retention.model_copy(
+        update={name: days for name, days in given.items() if days is not None}
+    )
     day = (as_of or datetime.now(UTC)).date()
     with Meter("cycles") as meter:
         done = apply_retention(app, terms, day, dry_run=dry_run, progress=meter.add)

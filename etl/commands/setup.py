@@ -25,6 +25,32 @@ TEMPLATE = """\
 # download_seconds = 3600
 # minimum_bytes_per_s = 1024
 # duckdb_memory_mb = 768
+
+[supplier]                         # who issues the invoices; as shipped the demo's
+# name = "Uw Telecom BV"
+# street = "Voorbeeldstraat 1"
+# postcode = "1234 AB"
+# city = "Amsterdam"
+# country = "NL"
+# vat_number = "NL001234567B01"
+# kvk = "12345678"                 # or oin, for a public body
+# iban = "NL91ABNA0417164300"
+# email = "facturen@uw-telecom.example"
+
+[invoice]
+# series = "F"                     # F2026-000001
+# payment_days = 30
+# vat_rate = "21"
+# vat_rounding = "invoice"         # or "line"
+# rounding = "half-up"             # up, half-up, half-even, down
+# language = "nl"                  # or "en"
+# suspended_limit = 0              # records without an owner that may wait
+# missing_delivery = "warn"        # warn, block, ignore
+
+[retention]                        # days; 0 keeps for ever
+# raw_days = 180                   # raw lines of what was set aside
+# cdr_days = 0                     # itemised records, from the end of their cycle
+# delivery_days = 0                # delivered files, from their import
 """
 
 CUSTOMERS = "customer_id,name,timezone,cycle_day,currency\n"

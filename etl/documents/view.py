@@ -196,7 +196,7 @@ def _is_printed(line: InvoiceLine) -> bool:
 
 
 def _line(line: InvoiceLine, words: Mapping[str, str], currency: str) -> LineView:
-    counts = line.kind != "rounding" and line.kind != "vat_included"
+    counts = line.kind not in ("rounding", "vat_included") and line.quantity != 0
     return LineView(
         name=line.name,
         quantity=whole(line.quantity, words) if counts else "",

@@ -20,7 +20,7 @@ from etl.documents.pdf import is_available, pdf_document
 from etl.documents.specification import Role, specification
 from etl.failpoints import failpoint
 from etl.invoice_document import invoice_document
-from transforms.errors import ConfigError, StorageError
+from transforms.errors import ConfigError, Stopped, StorageError
 from transforms.invoice import INVOICE, Invoice
 from transforms.ubl import ubl_document
 
@@ -50,14 +50,43 @@ def usual_formats() -> tuple[Format, ...]:
 class DocumentFolder:
     """Writes invoices into files."""
 
-    def __init__(self, storage: Path, calls: Calls) -> None:
+    def __init__(
+        self, storage: Path, calls: Calls, stop: Callable[[], bool] = lambda: False
+    ) -> None:
         """Remember the folder; it is made when something is first put in it."""
         self._root = storage / "invoices"
         self._calls = calls
+        self._stop = stop
 
     def path(self, invoice: Invoice, ending: Format) -> Path:
         """Return where a document is, or would be."""
         return self._root / str(invoice.year) / f"{invoice.number}.{ending}"
+
+    def write_all(
+        self,
+        invoices: Iterable[Invoice],
+        formats: Sequence[Format] = (),
+        role: Role = "customer",
+        progress: Callable[[int], None] = lambda _count: None,
+    ) -> list[Written]:
+        """Write many invoices, in every format there is unless some are named.
+
+        Raises:
+            StorageError: When the disk refuses.
+            Stopped: When the process was asked to stop.
+        """
+        wanted = formats or usual_formats()
+        written: list[Written] = []
+        for invoice in invoices:
+            written.append(self.write(invoice, wanted, role))
+            progress(1)
+            if self._stop():
+                message = (
+                    f"stopped after the documents of {len(written)} invoices; make the "
+                    "others with: etl invoice:documents --all"
+                )
+                raise Stopped(message)
+        return written
 
     def write(
         self, invoice: Invoice, formats: Sequence[Format], role: Role = "customer"

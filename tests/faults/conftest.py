@@ -1,6 +1,6 @@
 """What the long fault runs share: how many rounds, which seed, and databases for lanes.
 
-They are not part of ``make test``; ``make faults`` runs them. Counts come from here::
+They are not part of ``make test``; ``make faults`` runs them::
 
     make faults                                      the usual counts, about 15 minutes
     .venv/bin/pytest tests/faults --quick            a look whether the runs still run
@@ -8,6 +8,7 @@ They are not part of ``make test``; ``make faults`` runs them. Counts come from 
     FAULT_SEED=17 …                                  the same accidents once more
 """
 
+import faulthandler
 import os
 import random
 import shutil
@@ -38,14 +39,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @dataclass
 class Run:
-    """One fault run: its counts, its seed, and what it has to say.
+    """One fault run: its count, its seed, and what it has to say.
 
     Attributes:
-        seed: Every accident of the run is drawn from it.
+        seed: Every accident of the run is drawn from it. The machine's own timing is not:
+            the same seed kills at the same seconds, perhaps at another record.
+        count: How many rounds were asked for.
     """
 
     request: pytest.FixtureRequest
     seed: int
+    count: int = 0
     figures: dict[str, object] = field(default_factory=dict)
 
     def rounds(self, usual: int, quick: int) -> int:
@@ -78,7 +82,7 @@ class Run:
 
     def headline(self) -> str:
         """Describe how to run the very same accidents again."""
-        count = f"FAULT_ROUNDS={self.count} " if hasattr(self, "count") else ""
+        count = f"FAULT_ROUNDS={self.count} " if self.count else ""
         return (
             f"  again: FAULT_SEED={self.seed} {count}"
             f".venv/bin/pytest '{self.request.node.nodeid}'"
@@ -90,6 +94,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     """Count, seed and report of one run; the seed is new each time unless it is given."""
     given = os.environ.get("FAULT_SEED")
     made = Run(request, int(given) if given else random.SystemRandom().getrandbits(32))
+    faulthandler.cancel_dump_traceback_later()  # these runs are meant to be long
     yield made
     figures = ", ".join(f"{value} {name}" for name, value in made.figures.items())
     capture = request.config.pluginmanager.getplugin("capturemanager")

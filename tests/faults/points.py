@@ -48,6 +48,9 @@ INVOICE = Flow(
     IMPORT.go,
     ("invoice:new --due --as-of 2025-02-03", "invoice:documents --all"),
 )
+RETENTION = Flow(
+    "retention", IMPORT.go, ("retention:apply --as-of 2999-01-01 --cdr-days 30",)
+)
 
 FAILS = "import_before_finish:raise,"
 SLOW = "import_after_claim:sleep=0.8,"
@@ -85,6 +88,8 @@ POINTS: dict[str, tuple[Flow, str]] = {
     "replay_after_commit": (REPLAY, ""),
     "replay_before_commit": (REPLAY, ""),
     "replay_in_commit": (REPLAY, ""),
+    "retention_after_reduce": (RETENTION, ""),
+    "retention_before_reduce": (RETENTION, ""),
     "revert_after_begin": (REVERT, ""),
     "revert_after_finish": (REVERT, ""),
     "revert_after_offer": (REVERT, ""),

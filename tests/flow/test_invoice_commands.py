@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from etl.chains import InvoiceCollected
+from etl.commands.setup import TEMPLATE
 from etl.handlers import bus_of
+from etl.settings import load_settings
+from etl.stopping import STOP
 from tests.flow.import_world import ANNA, BERT, EXAMPLES, World, call
 from tests.flow.invoice_world import bring
 from tests.flow.operator_world import Desk
+from transforms.errors import ConfigError
 
 GIVE_ADDRESSES = (
     'UPDATE customer SET details = \'{"street": "Dorpsstraat 1", "postcode":'
@@ -230,3 +234,107 @@ def test_a_delivery_that_is_charged_whole_is_no_insight(world: World) -> None:
     bus_of(world.app).run(InvoiceCollected(row.id), world.app.stop)
     assert row.outcome.cost_micros == 110_000
     assert world.table("billing_insight", "kind") == []
+
+
+# --- charges beside usage -----------------------------------------------------------------
+
+
+CHARGES = """\
+customer_id,kind,name,amount,quantity,valid_from,valid_to
+1,recurring,Abonnement,25.00,2,2025-01-01,
+1,one_off,Aansluiting,10.00,,2025-01-20,
+1,discount,Korting,-5.00,,,2025-02-01
+1,recurring,Verlopen,99.00,,,2025-01-01
+1,one_off,Later,99.00,,2025-02-01,
+2,recurring,Alleen abonnement,7.50,,,
+"""
+
+
+def test_charges_stand_on_the_invoices_of_their_cycle(world: World, desk: Desk) -> None:
+    file = world.folder / "charges.csv"
+    file.write_text(CHARGES, encoding="utf-8")
+    assert desk.etl("invoice:charges", str(file), "--dry-run").code == 0
+    assert world.rows("SELECT count(*) FROM customer_charge") == [(0,)]
+    told = desk.etl("invoice:charges", str(file), "--json")
+    assert told.document == {"charges": 6, "customers": 2, "dry_run": False}
+    bring(world, [call("1", Totaaltarief="1000")])
+
+    desk.etl("invoice:new", "--due", *AS_OF, "--no-documents")
+
+    first = desk.etl("invoice:show", "F2025-000001", "--json").document
+    assert [(line["name"], line["amount_cents"]) for line in first["lines"]] == [
+        ("Bellen", 1000),
+        ("Abonnement", 2500),
+        ("Aansluiting", 1000),
+        ("Korting", -500),
+    ]
+    assert (first["usage_micros"], first["charges_micros"]) == (10_000_000, 30_000_000)
+    second = desk.etl("invoice:show", "F2025-000002", "--json").document
+    assert (second["customer_id"], second["net_cents"], second["usage_micros"]) == (
+        2,
+        750,
+        0,
+    )
+    assert desk.etl("audit").code == 0
+
+
+def test_a_charge_of_an_unknown_customer_is_refused(world: World, desk: Desk) -> None:
+    file = world.folder / "charges.csv"
+    file.write_text(CHARGES.replace("\n2,", "\n9,"), encoding="utf-8")
+    ended = desk.etl("invoice:charges", str(file))
+    assert ended.code == 2
+    assert "charges.csv line 7 column customer_id: there is no customer 9" in ended.err
+
+
+def test_a_run_that_is_asked_to_stop_ends_after_a_commit(
+    world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(world, [call("1", Totaaltarief="1000"), call("2", BERT)])
+    monkeypatch.setattr(STOP, "is_asked", lambda: True)
+    ended = desk.etl("invoice:new", "--due", *AS_OF)
+    assert ended.code == 143
+    assert "stopped after 2 invoices" in ended.err
+    assert world.rows("SELECT count(*) FROM invoice") == [(2,)]
+    assert files(world) == []
+
+    assert desk.etl("invoice:documents", "--all").code == 143
+    assert len(files(world)) == 5
+
+    monkeypatch.undo()
+    assert desk.etl("invoice:documents", "--all").code == 0
+    assert len(files(world)) == 10
+
+
+def test_the_settings_of_a_new_set_up_are_all_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uncommented = [
+        line.removeprefix("# ") if " = " in line else line for line in TEMPLATE.splitlines()
+    ]
+    (tmp_path / "etl.toml").write_text("\n".join(uncommented), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.supplier.name == "Uw Telecom BV"
+    assert settings.invoice.series == "F"
+    assert settings.retention.raw_days == 180
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[supplier]\nnaem = "x"', "supplier.naem: unknown key, did you mean name?"),
+        ('[invoice]\nserie = "F"', "invoice.serie: unknown key, did you mean series?"),
+        ('[invoice]\nseries = "f1"', "invoice.series"),
+        ('[invoice]\nvat_rate = "21%"', "invoice.vat_rate"),
+        ("[retention]\nraw_days = -1", "retention.raw_days"),
+        ('[supplier]\nkvk = "123"', "supplier.kvk"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    (tmp_path / "etl.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert told in str(caught.value)
