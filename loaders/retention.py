@@ -144,10 +144,12 @@ class RetentionStore:
         )
 
 
-def closed_cycles(tx: Transaction) -> pl.DataFrame:
+def closed_cycles(tx: Transaction) -> set[tuple[int, date]]:
     """Read the cycles of which nothing can be computed any more."""
-    schema: Schema = {"customer_id": pl.Int64(), "cycle_start_date": pl.Date()}
-    return tx.frame("retention/closed", schema)
+    return {
+        (int(row["customer_id"]), date.fromisoformat(str(row["cycle_start_date"])))
+        for row in tx.rows("retention/closed")
+    }
 
 
 def removed_of_import(tx: Transaction, import_id: int) -> int:

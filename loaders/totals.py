@@ -382,9 +382,10 @@ def _pages(pairs: pl.DataFrame) -> Iterator[dict[str, object]]:
 
 def _refuse_closed(tx: Transaction, pairs: pl.DataFrame) -> None:
     """Stop before totals are made of a cycle whose records are not all there."""
-    closed = pairs.join(closed_cycles(tx), on=CYCLE_KEY, how="semi")
-    if not closed.is_empty():
-        customer_id, start = closed.select(CYCLE_KEY).row(0)
+    asked = set(pairs.select(CYCLE_KEY).iter_rows())
+    closed = sorted(asked & closed_cycles(tx))
+    if closed:
+        customer_id, start = closed[0]
         message = (
             f"customer {customer_id}, cycle {start}: its records were removed after their"
             " term, so its totals stay as they are"
