@@ -13,10 +13,10 @@ demo: ## set up, then run a whole night on sample deliveries and print what came
 	@tools/setup runtime
 	@$(BIN)/etl demo
 
-test: ## set up, install the MariaDB server when missing, run every test
+test: ## set up, install the MariaDB server when missing, run every test of the engine
 	@tools/setup dev
 	@tools/install-mariadb
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 4 --dist worksteal --ignore=tests/tidy
 
 check: ## format, lint, types, import rules, SQL style, house rules; needs no database
 	@tools/setup dev

@@ -29,6 +29,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from structlog.contextvars import bound_contextvars
 
 from etl.failpoints import failpoint
 from etl.heartbeat import Heartbeat
@@ -379,7 +380,14 @@ class Bus:
         self, job: Job, stop: Stop, *, reserve_s: float
     ) -> tuple[Step, tuple[int, ...]]:
         """Do one claimed job and write how it ended."""
-        exit_code = 0
+        with bound_contextvars(run_id=job.run_id, job_id=job.id):
+            _log.info("job begun", extra={"command": job.command, "key": job.work_key})
+            return self._do(job, stop, reserve_s=reserve_s)
+
+    def _do(
+        self, job: Job, stop: Stop, *, reserve_s: float
+    ) -> tuple[Step, tuple[int, ...]]:
+        began, exit_code = time.monotonic(), 0
 
         def renew() -> None:
             self._queue.heartbeat(job, self._lease_s)
@@ -404,6 +412,7 @@ class Bus:
                     raise
                 exit_code = verdict.exit_code
         step = self._ended(job, exit_code)
+        _tell(step, time.monotonic() - began)
         return step, (context.followers or ()) if step.status == "done" else ()
 
     def _handle(self, context: Context) -> Outcome:
@@ -508,6 +517,19 @@ def _read(command: type[C], payload: str) -> C:
         message = f"{command.name}: the stored payload is not this command: "
         raise ContractError(message + "; ".join(faults))
     return made
+
+
+def _tell(step: Step, seconds: float) -> None:
+    """Log how a step ended: its plain figures, or why it did not come to its end."""
+    figures = {
+        f"result_{name}": value
+        for name, value in step.result.items()
+        if isinstance(value, (int, str))
+    }
+    ended = {"command": step.command, "status": step.status, "reason": step.message}
+    extra = {**ended, "seconds": round(seconds, 3), **figures}
+    level = logging.WARNING if step.status in ("failed", "lost") else logging.INFO
+    _log.log(level, "job ended", extra=extra)
 
 
 def _step(job: Job, status: str, message: str | None, exit_code: int) -> Step:

@@ -1,38 +1,75 @@
-"""Logs: one line per event on stderr, one JSON line when stderr is not a terminal.
+"""Logs: one line per event on stderr; one JSON line each when stderr is no terminal.
 
-Effects: configures structlog and the standard library's logging. Run and job ids are
-bound by the bus. Field values are escaped, so that a delivery cannot forge a log line.
+Effects: configures the standard library's logging, whose loggers all our modules use; what
+an event is about goes in ``extra``. Run and job ids are bound by the bus. Every text is
+escaped, so that neither a delivery nor a service can forge a line or steer a terminal.
 """
 
 import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG, logging.NOTSET)
+LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+ROOMS = ("etl", "loaders")
+"""Whose events ``-v`` shows; those of libraries are shown from ``-vvv`` on."""
+
+WRITE_WHOLE_ADDRESSES = ("httpx", "httpcore")
+"""Libraries that log addresses with their tokens; they never get to say more."""
 
 
 def set_up_logs(verbose: int) -> None:
     """Choose the level by the number of ``-v`` and the form by the terminal."""
-    level = LEVELS[min(verbose, len(LEVELS) - 1)]
-    is_terminal = sys.stderr.isatty()
-    form: structlog.types.Processor = (
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(is_terminal=sys.stderr.isatty()))
+    is_everything = verbose > len(LEVELS) - 1
+    root_level = logging.DEBUG if is_everything else logging.WARNING
+    logging.basicConfig(level=root_level, handlers=[handler], force=True)
+    for room in ROOMS:
+        logging.getLogger(room).setLevel(LEVELS[min(verbose, len(LEVELS) - 1)])
+    for library in WRITE_WHOLE_ADDRESSES:
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def formatter(*, is_terminal: bool) -> logging.Formatter:
+    """Make what writes one event: coloured for a terminal, else a line of JSON."""
+    form: Processor = (
         structlog.dev.ConsoleRenderer()
         if is_terminal
         else structlog.processors.JSONRenderer()
     )
-    structlog.configure(
-        processors=[
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.ExtraAdder(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _escaped,
             form,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(level, logging.INFO), stream=sys.stderr, force=True)
-    for chatty in ("httpx", "httpcore", "alembic", "sqlalchemy"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _escaped(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what does not print; only the lines of a traceback stay lines."""
+    return {
+        name: "\n".join(map(_printable, str(value).split("\n")))
+        if name == "exception"
+        else _printable(value)
+        if isinstance(value, str)
+        else value
+        for name, value in event.items()
+    }
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+        for sign in text
+    )

@@ -54,6 +54,8 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LONG_PART = 16
 """A path part this long may be a token; it is not shown."""
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class HttpLimits:
@@ -359,6 +361,14 @@ class HttpsSource:
                 call.method, call.url, headers=headers, content=call.body
             )
             response = client.send(request, stream=True)
+            _log.info(
+                "answered",
+                extra={
+                    "method": call.method,
+                    "address": _shown(call.url),
+                    "http_status": response.status_code,
+                },
+            )
             try:
                 yield response
             finally:
