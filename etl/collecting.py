@@ -31,8 +31,9 @@ from etl.extract.folder import (
 from etl.failpoints import failpoint
 from etl.feeds import drop_folder, sftp_folder
 from etl.profiles import load_profile
+from etl.registering import new_import
 from etl.storage import safe_name
-from loaders.imports import ImportRow, NewImport
+from loaders.imports import ImportRow
 from loaders.sync import Arrived
 from transforms.due import missing_numbers, numbers_text
 from transforms.errors import BillingError, ConfigError, DeliveryRefused, StorageError
@@ -210,7 +211,12 @@ def collect_sftp(app: App, command: CollectSftp, context: Context) -> Outcome:
             control = None
             if brought.control is not None:
                 control = brought.control.read_bytes().decode("utf-8", errors="replace")
-            row = _register(app, profile, brought.path, name, control, collected)
+            try:
+                row = _register(app, profile, brought.path, name, control, collected)
+            except (DeliveryRefused, StorageError) as exc:
+                left.add(name)
+                collected.faults.append(f"{safe_name(name)}: {exc}")
+                continue
             if row.is_complete:
                 collected.notes.append(f"{safe_name(name)} was imported as {row.id} before")
             else:
@@ -277,19 +283,7 @@ def _register(
     """Keep a file in storage and register it, held when numbers before it are missing."""
     limit_bytes = app.settings.limits.download_mb * 1_000_000
     stored = app.storage.keep(content, limit_bytes=limit_bytes)
-    parts = delivery_name(profile.source, name)
-    new = NewImport(
-        provider=profile.id,
-        file_name=safe_name(name),
-        sha256=stored.sha256,
-        size_bytes=stored.size_bytes,
-        account=parts.account,
-        period=parts.period,
-        sequence=parts.seq,
-        profile_version=profile.version,
-        profile_sha256=profile.sha256,
-        control_text=control_text,
-    )
+    new = new_import(stored, name, profile, control_text)
     sequence = profile.source.sequence
     if sequence is not None and sequence.gap == "hold":
         app.syncs.register_held(new, lambda arrived: hold_reason(new.sequence, arrived))

@@ -26,21 +26,30 @@ def register_stored(
     Raises:
         DeliveryRefused: When a word of the file name is too long to be one.
     """
+    return imports.register(new_import(stored, file_name, profile, control_text))
+
+
+def new_import(
+    stored: StoredFile, file_name: str, profile: Profile, control_text: str | None
+) -> NewImport:
+    """Describe a delivery in storage by its name and the profile that will read it.
+
+    Raises:
+        DeliveryRefused: When a word of the file name is too long to be one.
+    """
     name = delivery_name(profile.source, file_name)
     _require_short(name, file_name)
-    return imports.register(
-        NewImport(
-            provider=profile.id,
-            file_name=safe_name(file_name),
-            sha256=stored.sha256,
-            size_bytes=stored.size_bytes,
-            account=name.account,
-            period=name.period,
-            sequence=name.seq,
-            profile_version=profile.version,
-            profile_sha256=profile.sha256,
-            control_text=control_text,
-        )
+    return NewImport(
+        provider=profile.id,
+        file_name=safe_name(file_name),
+        sha256=stored.sha256,
+        size_bytes=stored.size_bytes,
+        account=name.account,
+        period=name.period,
+        sequence=name.seq,
+        profile_version=profile.version,
+        profile_sha256=profile.sha256,
+        control_text=control_text,
     )
 
 

@@ -343,6 +343,22 @@ def test_a_file_that_may_not_be_taken_fails_the_step_and_the_others_go_on(
         assert list(content_of(drop)) == [f"processed/{YIELDER}", "yielder_1_2026-10.csv"]
 
 
+def test_a_name_that_cannot_be_one_fails_the_step_and_the_others_go_on(
+    database_url: str, tmp_path: Path, drop: Path
+) -> None:
+    feed = folder_feed("yielder", drop)
+    deliver(feed)
+    put(drop, f"yielder_{'1' * 65}_2026-10.csv")
+    with house(database_url, tmp_path) as app:
+        load_feeds(app, {"yielder": feed})
+        sync(app)
+
+        assert imports(database_url) == [("yielder", "done", 6, 5, 0)]
+        task = task_of(app, "yielder")
+        assert task.status == "failed"
+        assert "its account has 65 characters, 64 is the most" in str(task.message)
+
+
 def test_names_that_are_no_delivery_are_told_and_left(
     database_url: str, tmp_path: Path, drop: Path
 ) -> None:

@@ -319,6 +319,25 @@ def test_a_delivery_on_the_server_is_imported_once(
         assert SECRET not in str(rows(database_url, "SELECT * FROM job"))
 
 
+def test_a_name_that_cannot_be_one_fails_the_step_and_the_others_go_on(
+    database_url: str, tmp_path: Path, service: SftpService, out: Path
+) -> None:
+    long_one = f"yielder_{'1' * 65}_2026-10.csv"
+    shutil.copy(EXAMPLES / YIELDER, out)
+    (out / long_one).write_bytes(b"x")
+    with house(database_url, tmp_path) as app:
+        load_feeds(app, {"yielder": feed(service)})
+        sync(app)
+
+        assert imports(database_url) == [("yielder", "done", 6, 5, 0)]
+        task = task_of(app, "yielder")
+        assert task.status == "failed"
+        assert str(task.message).startswith(
+            f"sftp:collect failed: {long_one}: {long_one}: its account has 65 characters, "
+            "64 is the most"
+        )
+
+
 def test_a_delivery_comes_with_its_control_file(
     database_url: str, tmp_path: Path, service: SftpService, out: Path
 ) -> None:
