@@ -21,6 +21,9 @@ from benchmarks.check import fallen  # noqa: E402
 from benchmarks.curve import curve_contest  # noqa: E402
 from benchmarks.imports import mariadb_contest, sqlite_contest  # noqa: E402
 from benchmarks.measuring import Contest  # noqa: E402
+from benchmarks.queue import queue_contest  # noqa: E402
+from benchmarks.rating import rating_contest  # noqa: E402
+from benchmarks.scale import full_table_contest, growth_contest  # noqa: E402
 from benchmarks.startup import startup_contest  # noqa: E402
 from benchmarks.totals import totals_contest  # noqa: E402
 from benchmarks.world import SERVER_OPTIONS, World, world  # noqa: E402
@@ -43,12 +46,16 @@ BENCHMARKS: Final[dict[str, Callable[[World], Any]]] = {
     "import-mariadb-disk": lambda w: _plain(mariadb_contest(w, "disk")),
     "import-sqlite": lambda w: _plain(sqlite_contest(w)),
     "totals": totals_contest,
+    "rating": rating_contest,
     "curve": lambda w: _plain(curve_contest(w)),
     "startup": startup_contest,
+    "queue": queue_contest,
+    "growth": growth_contest,
+    "into-20m": full_table_contest,
 }
 QUICK: Final = ("import-mariadb", "import-sqlite", "totals", "startup")
-ONCE: Final = ("import-mariadb-disk", "curve")
-"""What runs in a single round: for the picture, not for a target."""
+ONCE: Final = ("import-mariadb-disk", "curve", "growth", "into-20m")
+"""What runs in a single round: for the picture, or because it takes very long."""
 
 
 def main() -> int:
@@ -62,6 +69,8 @@ def main() -> int:
     print(report.text(document))
     if given.check:
         return _checked(document, RESULTS / f"{name}.json")
+    if given.only:
+        _keep_others(document, given.out / f"{name}.json")
     report.write_json(given.out / f"{name}.json", document)
     (given.out / f"{name}.html").write_text(report.html(document), encoding="utf-8")
     print(f"\nwritten: {given.out / name}.json and .html")
@@ -96,6 +105,13 @@ def _measured(rows: int, rounds: int, chosen: tuple[str, ...]) -> dict[str, Any]
         "server_options": list(SERVER_OPTIONS),
         "contests": contests,
     }
+
+
+def _keep_others(document: dict[str, Any], stored: Path) -> None:
+    """Leave what is stored of other benchmarks of this size; a ratio is of one run."""
+    before = json.loads(stored.read_text(encoding="utf-8")) if stored.exists() else {}
+    if before.get("rows") == document["rows"]:
+        document["contests"] = {**before["contests"], **document["contests"]}
 
 
 def _checked(document: dict[str, Any], stored: Path) -> int:

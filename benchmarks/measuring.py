@@ -57,6 +57,21 @@ class Ratio:
     target: float | None = None
 
 
+@dataclass(frozen=True)
+class Limit:
+    """The most memory a side may need.
+
+    Attributes:
+        name: Key in the results.
+        side: Whose process is watched.
+        most_mb: What DESIGN asks for, in megabytes.
+    """
+
+    name: str
+    side: str
+    most_mb: float
+
+
 @dataclass
 class Contest:
     """The sides of one benchmark and what they came to."""
@@ -66,6 +81,7 @@ class Contest:
     sides: Sequence[Side]
     ratios: Sequence[Ratio] = ()
     notes: Sequence[str] = ()
+    limits: Sequence[Limit] = ()
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def hold(self, rounds: int) -> "Contest":
@@ -115,7 +131,21 @@ class Contest:
                 }
                 for each in self.ratios
             },
+            **self._limits(),
         }
+
+    def _limits(self) -> dict[str, Any]:
+        if not self.limits:
+            return {}
+        told = {
+            each.name: {
+                "side": each.side,
+                "most_mb": each.most_mb,
+                **_peak(self.samples[each.side]),
+            }
+            for each in self.limits
+        }
+        return {"limits": told}
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -1,16 +1,12 @@
-"""``python -m benchmarks.queue``: how many jobs a second the command queue works.
+"""Queue: how many jobs a second the command queue works, on both databases.
 
 Effects: temporary databases and servers, worker processes, and the clock. Each job counts
 in a row of its own and is completed in the same transaction, so a job is what it always
 is: a claim, a heartbeat thread, one transaction of work and completion, and a look how it
 ended. What a real job does beside that comes on top.
-
-``queue.md`` holds what came of it. Rounds alternate the sides; medians are told.
 """
 
-import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -18,25 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-# MySQL's driver has to be loaded before anything that loads pyarrow (loaders.open).
-from loaders.open import prepare_driver
-
-prepare_driver("mysql+mysqlconnector://nobody@localhost/nothing")
-
-from benchmarks.measuring import Contest, Ratio, Sample, Side, timed  # noqa: E402
-from benchmarks.world import MEMORY, SERVER_OPTIONS  # noqa: E402
-from loaders.open import open_database  # noqa: E402
-from tests.faults.forks import Forks  # noqa: E402
-from tests.flow.import_world import ask  # noqa: E402
-from tests.mariadb import (  # noqa: E402
+from benchmarks.measuring import Contest, Ratio, Sample, Side, timed
+from benchmarks.world import SERVER_OPTIONS, World
+from loaders.open import open_database
+from tests.faults.forks import Forks
+from tests.flow.import_world import ask
+from tests.mariadb import (
     MariaDBServer,
     execute_all,
     fresh_database,
     schema_statements,
 )
 
-JOBS: Final = 1000
-ROUNDS: Final = 3
+MOST_JOBS: Final = 1000
+FEWEST_JOBS: Final = 50
+RECORDS_A_JOB: Final = 1000
 WORKERS: Final = (1, 2, 8)
 
 
@@ -75,7 +67,7 @@ class Queues:
         shutil.rmtree(folder)
 
     def worked(self, workers: int, jobs: int) -> Sample:
-        """Send jobs, then let some workers work them all; the second half is timed."""
+        """Send jobs, then let some workers work them all; only the work is timed."""
         with self.fresh() as url:
             self._send(url, jobs)
             seconds = timed(lambda: self._work(url, workers))
@@ -107,42 +99,39 @@ def _upgrade(url: str) -> None:
         database.upgrade()
 
 
-def queue_contest(places: dict[str, Path], jobs: int, stack: ExitStack) -> Contest:
+@contextmanager
+def queue_contest(world: World) -> Iterator[Contest]:
     """Every kind of database, in every place, with one worker and with several."""
+    jobs = max(FEWEST_JOBS, min(MOST_JOBS, world.rows // RECORDS_A_JOB))
+    places = {"memory": world.folder, "disk": Path(tempfile.gettempdir())}
     sides, ratios = [], []
-    for kind in ("sqlite", "mariadb"):
-        for place, parent in places.items():
-            folder = Path(tempfile.mkdtemp(prefix="cdr-etl-queue-", dir=parent))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            queues = Queues(kind, folder, stack)
-            name = f"{kind}, {place}"
-            sides.append(Side(f"{name}: sent", partial(queues.sent, jobs)))
-            sides += [
-                Side(f"{name}: {each} workers", partial(queues.worked, each, jobs))
-                for each in WORKERS
-            ]
-            ratios.append(
-                Ratio(f"{name}, eight", f"{name}: 8 workers", (f"{name}: 1 workers",))
-            )
-    return Contest("queue", "Jobs a second through the command queue", sides, ratios)
-
-
-def main() -> int:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.queue")
-    parser.add_argument("--jobs", type=int, default=JOBS)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    given = parser.parse_args()
-    places = {"memory": MEMORY, "disk": Path(tempfile.gettempdir())}
     with ExitStack() as stack:
-        contest = queue_contest(places, given.jobs, stack).hold(given.rounds)
-        print(f"\n{given.jobs} jobs, median of {given.rounds} rounds, jobs a second")
-        for side in contest.sides:
-            print(f"  {side.name:28} {contest.rate(side.name):8,.0f}")
-        for ratio in contest.ratios:
-            print(f"  {ratio.name:28} {contest.ratio(ratio):8.2f} times one worker")
-    return 0
+        for kind in ("sqlite", "mariadb"):
+            for place, parent in places.items():
+                folder = Path(tempfile.mkdtemp(prefix="cdr-etl-queue-", dir=parent))
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+                queues = Queues(kind, folder, stack)
+                name = f"{kind}, {place}"
+                sides.append(Side(f"{name}: sent", partial(queues.sent, jobs)))
+                sides += [
+                    Side(f"{name}: {_crew(each)}", partial(queues.worked, each, jobs))
+                    for each in WORKERS
+                ]
+                ratios.append(
+                    Ratio(
+                        f"queue_{kind}_{place}_eight_to_one",
+                        f"{name}: {_crew(8)}",
+                        (f"{name}: {_crew(1)}",),
+                    )
+                )
+        yield Contest(
+            "queue",
+            "Jobs a second through the command queue",
+            sides,
+            ratios,
+            [f"{jobs:,} jobs, each a transaction of its own; sent by one process."],
+        )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _crew(workers: int) -> str:
+    return f"{workers} worker{'s' * (workers > 1)}"

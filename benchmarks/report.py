@@ -62,6 +62,16 @@ def _text_lines(document: Document) -> Iterator[str]:
             yield (f"  {name:62} {side['median_s']:8.2f} s  {side['rate']:12,.0f}/s{peak}")
         for name, each in contest["ratios"].items():
             yield f"  {name:44} {each['ratio']:6.2f}x{_verdict(each)}"
+        for name, each in contest.get("limits", {}).items():
+            word = "met" if _is_within(each) else "MISSED"
+            yield (
+                f"  {name:44} {each['peak_mb']:6,.0f} MB  "
+                f"(wanted under {each['most_mb']:,.0f} MB: {word})"
+            )
+
+
+def _is_within(limit: Document) -> bool:
+    return bool(limit["peak_mb"] < limit["most_mb"])
 
 
 def _verdict(ratio: Document) -> str:
@@ -89,7 +99,7 @@ def _section(contest: Document) -> str:
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in contest["notes"])
     return (
         f"<h2>{escape(contest['title'])}</h2>\n{notes}\n{_bars(contest['sides'])}\n"
-        f"{_ratio_table(contest['ratios'])}"
+        f"{_ratio_table(contest['ratios'])}{_limit_table(contest.get('limits', {}))}"
     )
 
 
@@ -125,6 +135,22 @@ def _ratio_table(ratios: Document) -> str:
         for each in ratios.values()
     )
     return f"<table><tr><th>speed of<th>ratio<th>wanted</tr>{rows}</table>"
+
+
+def _limit_table(limits: Document) -> str:
+    if not limits:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(each['side'])}</td>"
+        f'<td class="n">{each["peak_mb"]:,.0f} MB</td>{_limit_cell(each)}</tr>'
+        for each in limits.values()
+    )
+    return f"<table><tr><th>memory of<th>most<th>wanted</tr>{rows}</table>"
+
+
+def _limit_cell(each: Document) -> str:
+    word = "met" if _is_within(each) else "missed"
+    return f'<td class="{word}">under {each["most_mb"]:,.0f} MB: {word}</td>'
 
 
 def _verdict_cell(each: Document) -> str:

@@ -35,6 +35,7 @@ FORGET: Final = (
     "DELETE FROM total_usage_line",
     "DELETE FROM total_usage_new_table",
     "DELETE FROM total_usage_new_backup_table",
+    "DELETE FROM total_revision",
     "DELETE FROM dirty_cycle",
     "DELETE FROM job",
 )
@@ -175,14 +176,14 @@ def _work(world: World, url: str) -> Sample:
         app.database.check()
         bus = bus_of(app)
         seconds = timed(lambda: bus.run(DispatchTotals(None), app.stop))
-    _require_totals(world, url)
+    require_totals(world, url)
     return Sample(seconds, world.rows)
 
 
 def _process(world: World, url: str) -> Sample:
     _forget(url, waiting=True)
     ended = run_etl("totals:dispatch", database_url=url, storage=world.storage())
-    _require_totals(world, url)
+    require_totals(world, url)
     return Sample(ended.seconds, world.rows, ended.peak_mb)
 
 
@@ -193,7 +194,7 @@ def _in_database(world: World, url: str, statements: list[str]) -> Sample:
     _forget(url)
     with closing(driver_connection(url)) as connection:
         seconds = timed(lambda: _run(connection, *statements))
-    _require_totals(world, url)
+    require_totals(world, url)
     return Sample(seconds, world.rows)
 
 
@@ -226,7 +227,7 @@ def _pandas(world: World, url: str) -> Sample:
 
     seconds = timed(work)
     engine.dispose()
-    _require_totals(world, url)
+    require_totals(world, url)
     return Sample(seconds, world.rows)
 
 
@@ -260,7 +261,7 @@ def _polars(world: World, url: str) -> Sample:
 
     seconds = timed(work)
     engine.dispose()
-    _require_totals(world, url)
+    require_totals(world, url)
     return Sample(seconds, world.rows)
 
 
@@ -285,7 +286,7 @@ def _by_customer(world: World, url: str, add: Adder) -> Sample:
                     connection.commit()
 
         seconds = timed(work)
-    _require_totals(world, url)
+    require_totals(world, url)
     return Sample(seconds, world.rows)
 
 
@@ -312,7 +313,7 @@ def _forget(url: str, *, waiting: bool = False) -> None:
         _run(connection, *FORGET, *([WAIT_AGAIN] if waiting else []))
 
 
-def _require_totals(world: World, url: str) -> None:
+def require_totals(world: World, url: str) -> None:
     """Hold the sum of all totals to what the delivery must cost."""
     with closing(driver_connection(url)) as connection, closing(connection.cursor()) as c:
         c.execute(

@@ -293,9 +293,9 @@ def _typed(columns: Mapping[str, Any]) -> pl.DataFrame:
 
 
 @contextmanager
-def world(rows: int) -> Iterator[World]:
+def world(rows: int, bytes_a_row: int = 4_000) -> Iterator[World]:
     """Make a world, in memory where there is room for it, and remove it afterwards."""
-    needed = 2_000_000_000 + rows * 4_000
+    needed = 2_000_000_000 + rows * bytes_a_row
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > needed
     parent = MEMORY if has_room else None
     folder = Path(tempfile.mkdtemp(prefix="cdr-etl-bench-", dir=parent))

@@ -175,6 +175,37 @@ class BackupTotals:
         return "all" if self.customer is None else f"{self.customer} {self.cycle_start}"
 
 
+@dataclass(frozen=True)
+class FindInsights:
+    """Look at the cycles whose totals changed: one customer's, or all of them."""
+
+    name: ClassVar[str] = "totals:insight"
+    customer: int | None = None
+    cycle_start: str | None = None
+    day: str | None = None
+    """Also at the cycles that contain this day, changed or not."""
+
+    @property
+    def work_key(self) -> str:
+        """One look at a customer's cycle, at a day's cycles, or at all."""
+        if self.customer is not None:
+            return f"{self.customer} {self.cycle_start}"
+        return "all" if self.day is None else f"day {self.day}"
+
+
+@dataclass(frozen=True)
+class LookAtDay:
+    """Look at the cycles that have ended by a day, and at what providers brought."""
+
+    name: ClassVar[str] = "insight:day"
+    day: str
+
+    @property
+    def work_key(self) -> str:
+        """One look at a day."""
+        return self.day
+
+
 ROUTIT = "routit"
 """The provider whose steps have names of their own."""
 
@@ -207,6 +238,9 @@ CHAINS: dict[str, tuple[str, ...]] = {
     # Again, when a cycle changed after this run had looked.
     DispatchTotals.name: (BackupTotals.name, DispatchTotals.name),
     NewTotals.name: (BackupTotals.name,),
-    BackupTotals.name: (),
+    BackupTotals.name: (FindInsights.name,),
+    # Again, when totals changed after this run had looked.
+    FindInsights.name: (FindInsights.name,),
+    LookAtDay.name: (),
 }
 """For each command, the commands that follow it when it is done."""

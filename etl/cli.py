@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sync:manager": ("sync", "Store a task and a job for every feed that is due."),
     "provider:check": ("provider", "Show what a file would become; needs no database."),
     "provider:list": ("provider", "List the provider profiles there are."),
+    "provider:invoice-total": ("provider", "Compare a provider's own invoice with ours."),
     "plan:check": ("plans", "Check a rate plan as a whole; needs no database."),
     "plan:price": ("plans", "Price events under a rate plan; needs no database."),
     "import": ("imports", "Import files by hand: ZIP, CSV or fixed-width."),
@@ -48,6 +49,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "invoice:charges": ("invoices", "Load what is charged beside usage, from a CSV file."),
     "invoice:credit": ("invoices", "Take back what a cycle was invoiced."),
     "margin": ("margin", "Show provider cost beside own price, and what is left."),
+    "insight": ("insights", "List what a person should look at, with its figures."),
+    "insight:acknowledge": ("insights", "Take an insight off the list; who is kept."),
+    "insight:find": ("insights", "Look for insights now, as a night does."),
     "retention:apply": ("privacy", "Remove personal data past its term; totals stay."),
     "customer:export": ("privacy", "Write everything that is kept about a customer."),
     "queue:list": ("queue", "List jobs of the queue."),
@@ -63,7 +67,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cdr:rematch": ("corrections", "Give stored records to their owners of now."),
     "monitor": ("monitor", "Show syncs, imports, volume, totals and the queue."),
     "health": ("monitor", "Look at each critical path; say what is broken."),
-    "nightly": ("nightly", "Sync, import, total, audit, report: all in one process."),
+    "nightly": ("nightly", "Sync, import, total, invoice, audit, report: in one go."),
+    "report": ("report", "Show a night's report again, or how a period stands."),
     "audit": ("audit", "Prove that every record and every micro is accounted for."),
 }
 """Every command: its module in ``etl/commands/`` and what it does, in one line."""

@@ -37,7 +37,6 @@ from loaders.imports import ImportRow
 from loaders.sync import Arrived
 from transforms.due import missing_numbers, numbers_text
 from transforms.errors import BillingError, ConfigError, DeliveryRefused, StorageError
-from transforms.normalise import delivery_name
 from transforms.profile import Profile
 
 NAMES_TOLD = 3
@@ -268,6 +267,9 @@ def in_order(files: Iterable[FoundFile], profile: Profile) -> list[FoundFile]:
 
 def order_of(name: str, profile: Profile) -> tuple[str, int, str]:
     """Where a file stands among others: by account, sequence number, then name."""
+    # Normalising is only loaded by who has a delivery at hand: others start quickly.
+    from transforms.normalise import delivery_name
+
     parts = delivery_name(profile.source, name)
     return parts.account or "", _number(parts.seq) or 0, name
 

@@ -21,7 +21,7 @@ import polars as pl
 
 from etl.chains import ROUTIT, InvoiceCollected, InvoiceImport
 from etl.failpoints import failpoint
-from etl.importing import Importer, Met, later_imports
+from etl.importing import Importer, Met, meet_stored
 from etl.profiles import load_profile
 from etl.reading import Reading, Source, read_delivery
 from etl.spool import Spool
@@ -35,7 +35,7 @@ from loaders.corrections import (
     OfferingImport,
     RevertFigures,
 )
-from loaders.imports import KNOWN, STORED, WAITING, ImportRow
+from loaders.imports import STORED, WAITING, ImportRow
 from loaders.leases import Lease
 from loaders.totals import CYCLE
 from transforms import cdr
@@ -46,7 +46,6 @@ from transforms.met_before import (
     Decided,
     decide,
     going_on,
-    is_among,
     replaced_keys,
 )
 from transforms.money import exact_sum
@@ -123,10 +122,12 @@ class Corrections:
         """Say what backing a delivery out would do; nothing is written.
 
         Raises:
-            ConfigError: When nothing of it is stored, or a later delivery is missing.
+            ConfigError: When nothing of it is stored, records of it were removed after
+                their term, or a later delivery is missing.
         """
         row = self.found(import_id)
         self._require_stored(row)
+        self.store.require_all_there(import_id)
         offering = self._offering(import_id)
         return Reverted(
             import_id,
@@ -146,8 +147,9 @@ class Corrections:
         bytes may be imported again.
 
         Raises:
-            ConfigError: When nothing of it is stored, or a later delivery that has to be
-                read again is not in storage any more.
+            ConfigError: When nothing of it is stored, records of it were removed after
+                their term, or a later delivery that has to be read again is not in
+                storage any more.
             LeaseHeld: When an import of the provider is under way.
             Stopped: After a SIGTERM; give the same command again to go on.
         """
@@ -378,17 +380,14 @@ class _Offer:
         )
 
     def meet_stored(self, profile: Profile, row: ImportRow, reading: Reading) -> Met:
-        if reading.instants is None:
-            return Met(pl.DataFrame(schema=KNOWN), frozenset())
-        imports = self.corrections.importer.imports
-        hits = [pl.DataFrame(schema=KNOWN)]
-        for page in imports.known_keys(
-            profile.id, *reading.instants, profile.source.accept_late_days
-        ):
-            self.beat()
-            hits.append(page.filter(is_among(page["fingerprint"], reading.fingerprints)))
-        known = pl.concat(hits)
-        return Met(known, later_imports(imports, row, known["import_id"]))
+        return meet_stored(
+            self.corrections.importer.imports,
+            row,
+            profile,
+            reading.instants,
+            reading.fingerprints,
+            self.beat,
+        )
 
     def pages(
         self,

@@ -1,4 +1,4 @@
-"""The demo: a whole night on this machine, with all six providers and made-up customers.
+"""The demo: a whole night on this machine, from all six providers to invoices.
 
 Effects: writes deliveries, drop folders and reference data to a folder, runs a RoutIT
 simulator on loopback, and works with the application's own database. Everything it does is
@@ -16,17 +16,23 @@ from pathlib import Path
 
 from etl.app import App
 from etl.chains import ROUTIT, RequestDelivery
+from etl.charges_file import read_charges_file
 from etl.extract.credentials import OAuth2ClientCredentials
 from etl.generate import Demand, generate_routit
 from etl.handlers import bus_of
-from etl.night import Night, run_night
+from etl.night import run_night
+from etl.night_record import Night
 from etl.profiles import load_profile
 from etl.reference_files import read_reference
 from etl.simulator import RoutitSimulator
 from loaders.imports import ImportRow
+from loaders.invoices import IssuedSum
+from transforms.customer_charges import read_charges
 from transforms.errors import BillingError, ConfigError, ContractError
+from transforms.invoice import Invoice
 from transforms.outcome import Outcome
 from transforms.profile import Profile
+from transforms.rated_totals import RATE_PLAN
 
 AS_OF = datetime(2026, 11, 2, 2, 10, tzinfo=UTC)
 """The demo's night: October's deliveries are there."""
@@ -54,9 +60,27 @@ FOLDER_EXAMPLES = {
 }
 """The example deliveries that come through drop folders."""
 
-EXTRA_CUSTOMER = "201,Voorbeeld BV,,,EUR\n"
+EXTRA_CUSTOMER = (
+    "201,Voorbeeld BV,,,EUR,Voorbeeldplein 1,1234 AB,Utrecht,NL,NL000000201B01,00000201,"
+    "facturen@klant201.example,nl,\n"
+)
 EXTRA_NUMBERS = ("+31200000053", "+31880000032", "+3197000000074")
 """Numbers of the examples that none of the made-up customers has."""
+
+PLAN = "business_mobile"
+"""The shipped plan that some customers have; the others pay what the provider charges."""
+PLAN_SINCE = {7: "2026-10-12"}
+"""Who got the plan in the middle of the month; the others with it had it before."""
+EVERY_FOURTH = range(2, CUSTOMERS + 1, 4)
+
+CHARGES = """\
+customer_id,kind,name,amount,quantity,valid_from,valid_to
+1,recurring,Beheer telefooncentrale,49.00,,2026-01-01,
+1,discount,Korting jaarcontract,-10.00,,2026-01-01,
+3,recurring,Huur toestellen,12.50,5,2026-01-01,
+5,one_off,Monteur op locatie,85.00,,2026-10-08,
+16,recurring,Beheer telefooncentrale,49.00,,2026-01-01,
+"""
 
 Say = Callable[[str], None]
 AccountAndPeriod = tuple[str, str]
@@ -70,6 +94,10 @@ class Evening:
     night: Night
     loaded_now: int
     new_revisions: int
+    invoices: tuple[IssuedSum, ...]
+    """What there is of invoices now, by currency."""
+    example: Invoice | None
+    """The dearest invoice of a customer with a rate plan: it shows the most."""
     seconds: float
 
     @property
@@ -110,6 +138,8 @@ def run_demo(app: App, folder: Path, say: Say) -> Evening:
         night=night,
         loaded_now=sum(row.outcome.loaded for row in rows if row.id not in done_before),
         new_revisions=_revisions(app) - before,
+        invoices=app.invoices.sums(),
+        example=_example(app),
         seconds=time.monotonic() - started,
     )
 
@@ -117,6 +147,17 @@ def run_demo(app: App, folder: Path, say: Say) -> Evening:
 def _revisions(app: App) -> int:
     """How many revisions of totals were ever written."""
     return sum(app.totals.largest(most=1_000_000)["revision"].to_list())
+
+
+def _example(app: App) -> Invoice | None:
+    """Pick the invoice to show: of those under a plan the one that comes to the most."""
+    under_plan = [
+        invoice
+        for page in app.invoices.pages()
+        for invoice in page
+        if invoice.draft.method == RATE_PLAN
+    ]
+    return max(under_plan, key=lambda each: each.draft.amounts.gross_cents, default=None)
 
 
 def _deliveries(folder: Path) -> dict[AccountAndPeriod, Path]:
@@ -165,6 +206,8 @@ def _load_reference(app: App, folder: Path, simulator: RoutitSimulator, say: Say
         *(_folder_feed(folder, each) for each in FOLDER_EXAMPLES),
     ]
     (folder / "sync_profiles.toml").write_text("\n".join(feeds), encoding="utf-8")
+    _write_plan(folder)
+    (folder / "charges.csv").write_text(CHARGES, encoding="utf-8")
 
     reference = read_reference(folder)
     if reference.customers is None or reference.subscriptions is None:
@@ -172,10 +215,27 @@ def _load_reference(app: App, folder: Path, simulator: RoutitSimulator, say: Say
         raise ContractError(message)
     _require_own_customers(app, reference.customers["name"].to_list())
     app.reference.replace(reference)
+    known = set(reference.customers["customer_id"].to_list())
+    charges = read_charges("charges.csv", read_charges_file(folder / "charges.csv"), known)
+    app.invoices.replace_charges(charges)
     say(
         f"reference data: {reference.customers.height} customers, "
-        f"{reference.subscriptions.height:,} numbers, {len(feeds)} feeds"
+        f"{reference.subscriptions.height:,} numbers, {len(feeds)} feeds, rate plan {PLAN} "
+        f"for {len(EVERY_FOURTH) + len(PLAN_SINCE)} customers"
     )
+
+
+def _write_plan(folder: Path) -> None:
+    """Give every fourth customer the shipped plan, and another one in mid-month."""
+    plans = folder / "rate_plans"
+    (plans / "decks").mkdir(parents=True, exist_ok=True)
+    with as_file(files("etl") / "rate_plans") as shipped:
+        for name in (f"{PLAN}.toml", "decks/destinations.csv"):
+            shutil.copyfile(shipped / name, plans / name)
+    rows = [f"{customer_id},{PLAN},2026-01-01," for customer_id in EVERY_FOURTH]
+    rows += [f"{customer_id},{PLAN},{day}," for customer_id, day in PLAN_SINCE.items()]
+    text = "\n".join(["customer_id,rate_plan,valid_from,valid_to", *rows, ""])
+    (folder / "customer_rate_plans.csv").write_text(text, encoding="utf-8")
 
 
 def _routit_feed(simulator: RoutitSimulator) -> str:

@@ -1,7 +1,8 @@
 """Feeds: from a sync profile's settings to a client that can ask the provider.
 
 Effects: reads credentials from where the settings point (``env:NAME`` or ``file:/path``),
-at the moment they are needed. Values never enter a message.
+at the moment they are needed. Values never enter a message. What speaks HTTP or SSH is
+imported when a feed needs it: most commands ask no provider.
 """
 
 import os
@@ -11,14 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 from etl.extract.credentials import BasicCredentials, Credentials, OAuth2ClientCredentials
 from etl.extract.folder import DropFolder
-from etl.extract.https import HttpLimits, HttpsSource
-from etl.extract.routit import RoutitClient
 from etl.settings import Limits
 from transforms.errors import ConfigError
 from transforms.profile import Profile
 from transforms.reference import SyncProfile
 
 if TYPE_CHECKING:
+    from etl.extract.routit import RoutitClient
     from etl.extract.sftp import SftpFolder
 
 SSH_PORT = 22
@@ -103,13 +103,16 @@ def _require_transport(feed: SyncProfile, needed: str) -> None:
         raise ConfigError(message)
 
 
-def routit_client(feed: SyncProfile, profile: Profile, limits: Limits) -> RoutitClient:
+def routit_client(feed: SyncProfile, profile: Profile, limits: Limits) -> "RoutitClient":
     """Make the client of a RoutIT feed.
 
     Raises:
         ConfigError: When the feed has no https transport, the profile no ``[source.poll]``,
             or a credential reference leads nowhere.
     """
+    from etl.extract.https import HttpLimits, HttpsSource
+    from etl.extract.routit import RoutitClient
+
     _require_transport(feed, "https")
     if profile.source.poll is None:
         message = f"profile {profile.id}: [source.poll] is missing; it says how to ask"

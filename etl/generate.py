@@ -28,6 +28,7 @@ from transforms.cdr import INSTANT
 
 ZONE: Final = "Europe/Amsterdam"
 LINES_A_CUSTOMER: Final = 4
+CITIES: Final = ("Amsterdam", "Rotterdam", "Utrecht", "Eindhoven", "Groningen")
 FIXED_NUMBERS: Final = 10_000
 """How many there are, +31 85 000 0000 to 9999; later customers have no fixed line."""
 BLOCK_ROWS: Final = 100_000
@@ -141,21 +142,24 @@ def write_delivery(stream: BinaryIO, demand: Demand) -> Expected:
 def write_reference(folder: Path, customers: int) -> None:
     """Write ``customers.csv`` and ``subscriptions.csv`` for the generated numbers.
 
-    Most customers are in Amsterdam with cycle day 1; every 50th is in London, every 10th
-    has cycle day 15 and every 100th cycle day 31.
+    Most customers are Dutch with cycle day 1; every 50th is in Dublin (on the clock of
+    London, which is the same), pays no Dutch VAT and reads English. Every 10th has cycle
+    day 15 and every 100th cycle day 31. All have what their invoices need.
     """
     ids = pl.DataFrame({"customer_id": range(1, customers + 1)})
     customer_id = pl.col("customer_id")
+    is_irish = customer_id % 50 == 0
     people = ids.select(
         customer_id,
         pl.format("Customer {} BV", customer_id).alias("name"),
-        pl.when(customer_id % 50 == 0).then(pl.lit("Europe/London")).alias("timezone"),
+        pl.when(is_irish).then(pl.lit("Europe/London")).alias("timezone"),
         pl.when(customer_id % 100 == 0)
         .then(31)
         .when(customer_id % 10 == 0)
         .then(15)
         .alias("cycle_day"),
         pl.lit("EUR").alias("currency"),
+        *_billing(customer_id, is_irish),
     )
     people.write_csv(folder / "customers.csv")
     mobile = pl.DataFrame({"line": range(customers * LINES_A_CUSTOMER)}).select(
@@ -172,6 +176,28 @@ def write_reference(folder: Path, customers: int) -> None:
         pl.lit(None, pl.String).alias("valid_from"),
         pl.lit(None, pl.String).alias("valid_to"),
     ).write_csv(folder / "subscriptions.csv")
+
+
+def _billing(customer_id: pl.Expr, is_irish: pl.Expr) -> Iterator[pl.Expr]:
+    """Say what invoices need; no register has given out these numbers."""
+    digits = customer_id.cast(pl.String).str.zfill(9)
+    city = pl.lit(pl.Series(CITIES)).gather(customer_id % len(CITIES))
+    mail = pl.format("invoices@customer{}.example", customer_id)
+    street = pl.format("Voorbeeldweg {}", customer_id)
+    nothing = pl.lit(None, pl.String)
+    columns: tuple[tuple[str, pl.Expr, pl.Expr], ...] = (
+        ("street", street, pl.format("{} Example Street", customer_id)),
+        ("postcode", pl.lit("1234 AB"), nothing),
+        ("city", city, pl.lit("Dublin")),
+        ("country", pl.lit("NL"), pl.lit("IE")),
+        ("vat_number", pl.format("NL{}B01", digits), pl.format("IE{}", digits)),
+        ("kvk", digits.str.tail(8), nothing),
+        ("email", mail, mail),
+        ("language", pl.lit("nl"), pl.lit("en")),
+        ("vat_category", nothing, pl.lit("AE")),
+    )
+    for name, dutch, irish in columns:
+        yield pl.when(is_irish).then(irish).otherwise(dutch).alias(name)
 
 
 # --- blocks of records -----------------------------------------------------------------

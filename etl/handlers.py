@@ -4,60 +4,45 @@ Effects: all of them, through the doors of ``App``. A handler reads, computes, a
 its result, its completion and its followers in one transaction.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from etl.app import App
 from etl.bus import Bus, Context, Done, NotReady, Outcome, Route, route, routes
 from etl.chains import (
     IMPORTS,
-    ROUTIT,
     BackupTotals,
     CollectFolder,
     CollectSftp,
     DispatchTotals,
     DownloadDelivery,
+    FindInsights,
     ImportCollected,
     ImportDelivery,
     InvoiceCollected,
     InvoiceImport,
+    LookAtDay,
     NewTotals,
     RequestDelivery,
     SyncProvider,
 )
 from etl.collecting import collect_folder, collect_sftp, put_away_import
-from etl.extract.routit import (
-    LinkExpired,
-    Pending,
-    Ready,
-    RoutitClient,
-    is_given_up,
-    next_wait_s,
-)
-from etl.feeds import routit_client
 from etl.profiles import load_profile
-from etl.provider_checks import difference_from_delivery
-from etl.registering import register_stored
+from etl.provider_checks import about_import, provider_differences
 from etl.sync import followed, sync_provider
 from loaders.database import Transaction
 from loaders.imports import ImportRow
-from loaders.insights import record_insight
+from loaders.insights import settle_about
 from loaders.jobs import Job
-from loaders.requests import RequestedDelivery
-from transforms.errors import ConfigError, DeliveryRefused, SourceError
-from transforms.profile import Profile
+from transforms.errors import ConfigError, DeliveryRefused
+from transforms.insights import PROVIDER_INVOICE
 from transforms.provider_invoice import provider_invoice
 
 FIRST_ONES_S = 5
 """How soon an import asks again whether the ones before it are through."""
-
-FOR_A_PERSON = ("held", "refused", "failed", "reverted")
-"""Imports that nobody but a person lets go on."""
 
 C = TypeVar("C")
 
@@ -93,122 +78,23 @@ def handler_table(app: App) -> dict[str, Route]:
         route(DispatchTotals, bound(dispatch_totals)),
         route(NewTotals, bound(new_totals)),
         route(BackupTotals, bound(backup_totals)),
+        route(FindInsights, bound(find_insights)),
+        route(LookAtDay, bound(look_at_day)),
     )
 
 
 def request_delivery(app: App, command: RequestDelivery, context: Context) -> Outcome:
-    """Ask for a delivery once, then ask how it stands until it is ready.
+    """Ask for a delivery once, then ask how it stands until it is ready."""
+    from etl import requesting  # speaks HTTP, which few commands need
 
-    A worker never waits here: what is not ready comes back to the queue. What was
-    downloaded before is not asked for again, unless the command says so.
-    """
-    asked = app.requests.find(ROUTIT, command.account, command.period)
-    if asked is not None and asked.status == "downloaded" and not command.again:
-        return _downloaded_before(app, asked)
-    client, profile = _routit(app)
-    if asked is None or asked.status == "downloaded":
-        requested = client.request(command.account, command.period)
-        asked = RequestedDelivery(
-            ROUTIT, command.account, command.period, requested.request_id, "requested"
-        )
-        app.requests.keep(asked)
-    state = client.status(asked.request_id)
-    if isinstance(state, Pending):
-        return _not_ready(profile, context.job, state)
-    follower = DownloadDelivery(command.account, command.period)
-    return Done({"request_id": asked.request_id, "state": "ready"}, (follower,))
-
-
-def _downloaded_before(app: App, asked: RequestedDelivery) -> Done:
-    """Go on from the import, unless it is through or waits for a person."""
-    row = None if asked.import_id is None else app.imports.find(asked.import_id)
-    if row is None:
-        message = (
-            f"RoutIT's delivery of {asked.period} was downloaded, but its import is gone; "
-            f"run: etl routit:request --account={asked.account} --period={asked.period} "
-            "--again"
-        )
-        raise ConfigError(message)
-    found = f"{asked.period} was already downloaded as import {row.id} ({row.status})"
-    result = {"import_id": row.id, "state": "downloaded", "found": found}
-    is_over = app.syncs.is_invoiced(row.id) or row.status in FOR_A_PERSON
-    return Done(result, () if is_over else (ImportDelivery(row.id),))
-
-
-def _not_ready(profile: Profile, job: Job, state: Pending) -> NotReady:
-    """Say when to ask again, or give up on a delivery that is never ready."""
-    poll = profile.source.poll
-    if poll is None:
-        message = f"profile {profile.id}: [source.poll] is missing; it says how to ask"
-        raise ConfigError(message)
-    # The lease was set by the database's clock when this attempt began.
-    waited = (job.lease_until or job.created_at) - job.created_at
-    if is_given_up(poll, round(waited.total_seconds())):
-        message = (
-            f"RoutIT did not prepare {job.work_key} in {poll.give_up_after_s} s; ask "
-            f"RoutIT, then: etl queue:retry {job.id}"
-        )
-        raise SourceError(message)
-    asked_before = job.fence - 1
-    wait_s = next_wait_s(poll, asked_before, state.retry_after_s, random.random())
-    return NotReady(wait_s, f"RoutIT is preparing {job.work_key}; ask again in {wait_s} s")
+    return requesting.request_delivery(app, command, context)
 
 
 def download_delivery(app: App, command: DownloadDelivery, context: Context) -> Outcome:
     """Bring a ready delivery into storage, and register its import with the completion."""
-    asked = app.requests.find(ROUTIT, command.account, command.period)
-    if asked is None:
-        message = (
-            f"RoutIT was not asked for {command.period} of account {command.account} yet; "
-            f"run: etl routit:request --account={command.account} --period={command.period}"
-        )
-        raise ConfigError(message)
-    if asked.status == "downloaded":
-        return _downloaded_before(app, asked)
-    client, profile = _routit(app)
-    state = client.status(asked.request_id)
-    if isinstance(state, Pending):
-        return _not_ready(profile, context.job, state)
-    file_name = f"CDR_{command.account}_{command.period}.zip"
-    with app.storage.workspace(f"download-{command.account}-{command.period}") as folder:
-        target = folder / file_name
-        _bring(client, asked.request_id, state, target)
-        stored = app.storage.keep(
-            target, limit_bytes=app.settings.limits.download_mb * 1_000_000
-        )
-    row = register_stored(app.imports, stored, file_name, profile)
-    with app.database.transaction() as tx:
-        app.requests.keep_in(
-            tx,
-            RequestedDelivery(
-                ROUTIT,
-                command.account,
-                command.period,
-                asked.request_id,
-                "downloaded",
-                row.id,
-            ),
-        )
-        return context.finish(
-            tx,
-            {
-                "import_id": row.id,
-                "found": f"{file_name} to import",
-                "size_bytes": stored.size_bytes,
-            },
-            (ImportDelivery(row.id),),
-        )
+    from etl import requesting  # speaks HTTP, which few commands need
 
-
-def _bring(client: RoutitClient, request_id: str, ready: Ready, target: Path) -> None:
-    """Download; a link that expired meanwhile is asked for once more."""
-    try:
-        client.download(ready, target)
-    except LinkExpired:
-        again = client.status(request_id)
-        if isinstance(again, Pending):
-            raise
-        client.download(again, target)
+    return requesting.download_delivery(app, command, context)
 
 
 def import_delivery(
@@ -255,11 +141,11 @@ def invoice_import(
     invoiced = app.provider_invoices.compute(
         command.import_id, lambda frames: provider_invoice(frames, app.engine)
     )
-    difference = difference_from_delivery(app, invoiced)
+    differences = provider_differences(app, command.import_id, invoiced.invoice.cost_micros)
     with app.database.transaction() as tx:
         app.provider_invoices.write(tx, invoiced)
-        if difference is not None:
-            record_insight(tx, difference)
+        about = about_import(command.import_id)
+        settle_about(tx, PROVIDER_INVOICE, about, differences)
         return context.finish(
             tx,
             {
@@ -289,7 +175,16 @@ def backup_totals(app: App, command: BackupTotals, context: Context) -> Outcome:
     return app.totals_work.backup(command.customer, command.cycle_start, context)
 
 
-def _routit(app: App) -> tuple[RoutitClient, Profile]:
-    profile = load_profile(ROUTIT, folders=[app.settings.providers])
-    feed = app.feed(ROUTIT)
-    return routit_client(feed, profile, app.settings.limits), profile
+def find_insights(app: App, command: FindInsights, context: Context) -> Outcome:
+    """Look at the cycles whose totals changed, and keep what is found."""
+    start, day = _day(command.cycle_start), _day(command.day)
+    return app.insight_work.cycles(command.customer, start, day, context)
+
+
+def look_at_day(app: App, command: LookAtDay, context: Context) -> Outcome:
+    """Look at what has ended by a day and at what providers brought."""
+    return app.insight_work.day(date.fromisoformat(command.day), context)
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)

@@ -6,16 +6,20 @@ running it again: the delivery is read once more, what is stored of it already i
 its place (member and line), and every commit carries its ledger row and its fence.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 import polars as pl
 
+from etl.ahead import Lanes
+from etl.early_reading import Early
 from etl.failpoints import failpoint
 from etl.profiles import load_profile
-from etl.reading import Reading, Source, TooManyRejects, extremes, read_delivery
+from etl.reading import PLACE, Reading, Source, TooManyRejects, extremes, read_delivery
 from etl.settings import Settings
 from etl.spool import Spool
 from etl.stopping import STOP
@@ -49,7 +53,6 @@ from transforms.met_before import (
     Earlier,
     decide,
     going_on,
-    is_among,
     repeats_aside,
     replaced_keys,
 )
@@ -57,11 +60,16 @@ from transforms.money import exact_sum
 from transforms.outcome import Outcome
 from transforms.profile import Profile
 
+_log = logging.getLogger(__name__)
+
 Finish = Callable[[Transaction, ImportRow], None]
 """What the caller wants stored in the transaction that completes the import."""
 
 WAIT_FOR_A_PERSON = ("held",)
 """Statuses that only an operator's release ends."""
+
+OF_SPOOL = [name for name in STORED if name not in ("import_id", "provider")]
+"""What is stored of a spooled record; the rest is known of the whole import."""
 
 MOST_REJECTS_KEPT = 10_000
 """How many faulty records of a refused delivery are kept to look at."""
@@ -88,7 +96,13 @@ class Importer:
     accepts_rejects: bool = False
     """Whether a person accepted the delivery with its many faulty records."""
 
-    def import_stored(self, row: ImportRow, profile: Profile, finish: Finish) -> ImportRow:
+    def import_stored(
+        self,
+        row: ImportRow,
+        profile: Profile,
+        finish: Finish,
+        early: Early | None = None,
+    ) -> ImportRow:
         """Import a registered delivery, or finish what an earlier run began.
 
         Args:
@@ -96,6 +110,7 @@ class Importer:
             profile: How to read it.
             finish: Called inside the completing transaction, last; not when the import
                 is complete already.
+            early: The delivery as it was read before its turn.
 
         Returns:
             The import as it ended: ``done``, ``refused``, or ``held`` as it was.
@@ -111,7 +126,7 @@ class Importer:
             self.finish_half_loaded(row.provider, lease, but_id=row.id)
             row = self._again(row.id)
             if not row.is_complete:
-                self._attempt(row, profile, lease, finish)
+                self._attempt(row, profile, lease, finish, early)
         finally:
             self.give_back(lease)
         return self._again(row.id)
@@ -139,7 +154,12 @@ class Importer:
             return
 
     def _attempt(
-        self, row: ImportRow, profile: Profile, lease: Lease, finish: Finish
+        self,
+        row: ImportRow,
+        profile: Profile,
+        lease: Lease,
+        finish: Finish,
+        early: Early | None = None,
     ) -> None:
         failpoint("import_before_claim")
         claim = self.imports.claim(row, lease)
@@ -152,7 +172,8 @@ class Importer:
                 self.storage.workspace(f"import-{row.id}") as folder,
                 Spool(folder) as spool,
             ):
-                one = _OneImport(self, claim, row, profile, spool, ledger, time.monotonic())
+                begun = time.monotonic()
+                one = _OneImport(self, claim, row, profile, spool, ledger, begun, early)
                 one.run(finish)
         except DeliveryRefused as exc:
             self._refuse(claim, row, exc)
@@ -265,6 +286,36 @@ class Met:
         return self.known.select(list(cdr.KEY))[ranges.explode()]
 
 
+def meet_stored(
+    imports: ImportStore,
+    row: ImportRow,
+    profile: Profile,
+    instants: tuple[datetime, datetime] | None,
+    fingerprints: pl.Series,
+    beat: Callable[[], None],
+) -> Met:
+    """Find the stored keys that some records of an import have too.
+
+    Args:
+        imports: The door.
+        row: The import the records are of.
+        profile: Its profile; says how late a record may come.
+        instants: Their earliest and latest instant; None when there are none.
+        fingerprints: Of the records, sorted.
+        beat: Called between the pages.
+    """
+    if instants is None:
+        return Met(pl.DataFrame(schema=KNOWN), frozenset())
+    hits = [pl.DataFrame(schema=KNOWN)]
+    for page in imports.known_keys(
+        profile.id, *instants, profile.source.accept_late_days, fingerprints
+    ):
+        beat()
+        hits.append(page)
+    known = pl.concat(hits)
+    return Met(known, later_imports(imports, row, known["import_id"]))
+
+
 def later_imports(
     imports: ImportStore, row: ImportRow, import_ids: pl.Series
 ) -> frozenset[int]:
@@ -293,14 +344,20 @@ class _OneImport:
     spool: Spool
     ledger: Ledger
     started: float
+    early: Early | None
     call_dates: list[datetime] = field(default_factory=list)
     """Earliest and latest wall clock of what is stored, earlier attempts included."""
 
     def run(self, finish: Finish) -> None:
         customers = self.importer.reference.customers()
-        owners = Owners.build(customers, self.importer.reference.subscriptions())
+        subscriptions = self.importer.reference.subscriptions()
 
-        reading = self.read(owners)
+        self.log("import begun", stored_before=self.ledger.record_count)
+        if self.early is not None and self.early.is_by(customers, subscriptions):
+            reading = self.early.taken_into(self.spool)
+        else:
+            reading = self.read(Owners.build(customers, subscriptions))
+        self.log("delivery read", records=reading.records, ignored=reading.ignored)
         earlier, touched = self.stored_earlier(reading, customers)
         met = self.meet_stored(reading)
         self.settle_repeats(earlier)
@@ -377,17 +434,14 @@ class _OneImport:
 
     def meet_stored(self, reading: Reading) -> Met:
         """Find the stored keys that are in this delivery too."""
-        if reading.instants is None:
-            return Met(pl.DataFrame(schema=KNOWN), frozenset())
-        imports = self.importer.imports
-        hits = [pl.DataFrame(schema=KNOWN)]
-        for page in imports.known_keys(
-            self.profile.id, *reading.instants, self.profile.source.accept_late_days
-        ):
-            self.beat()
-            hits.append(page.filter(is_among(page["fingerprint"], reading.fingerprints)))
-        known = pl.concat(hits)
-        return Met(known, later_imports(imports, self.row, known["import_id"]))
+        return meet_stored(
+            self.importer.imports,
+            self.row,
+            self.profile,
+            reading.instants,
+            reading.fingerprints,
+            self.beat,
+        )
 
     def settle_repeats(self, earlier: Earlier) -> None:
         """Set aside what repeats a key of this delivery."""
@@ -431,12 +485,14 @@ class _OneImport:
     def new(self, reading: Reading, earlier: Earlier, met: Met) -> Iterator[pl.DataFrame]:
         """The owned records to load, in key order."""
         if met.known.is_empty():
-            return self.owned(reading, earlier)
-        return self.spool.frames("new")
+            return self.owned(reading, earlier, [*OF_SPOOL, *PLACE])
+        return self.spool.frames("new", OF_SPOOL)
 
-    def owned(self, reading: Reading, earlier: Earlier) -> Iterator[pl.DataFrame]:
+    def owned(
+        self, reading: Reading, earlier: Earlier, columns: list[str] | None = None
+    ) -> Iterator[pl.DataFrame]:
         """The owned records that go on, in key order, under their final fingerprints."""
-        for frame in reading.owned.frames():
+        for frame in reading.owned.frames(columns):
             yield earlier.without(
                 frame if reading.fates.is_empty() else going_on(frame, reading.fates)
             )
@@ -480,26 +536,49 @@ class _OneImport:
         settings = self.importer.settings
         batch_no = self.ledger.last_batch_no + 1
         touched = Touched.by_replaced(replaced_keys(superseding), customers)
-        for chunk in new:
-            touched += Touched.by_loaded(chunk, customers)
-            self.span(chunk["call_date"])
-            rows = self._stored_form(chunk)
-            if is_renamed:  # a renamed record may have another place
-                rows = rows.sort(list(cdr.KEY))
-            for part in rows.iter_slices(settings.batch_rows * settings.batches_per_commit):
-                STOP.checkpoint()
-                replaced = superseding.join(part, on="fingerprint", how="semi")
-                failpoint("import_before_load")
-                batch_no += self.importer.imports.load(
-                    self.claim,
-                    part,
-                    first_batch_no=batch_no,
-                    batch_rows=settings.batch_rows,
-                    replaced=replaced_keys(replaced),
-                )
-                failpoint("import_after_load")
-                self.importer.progress(part.height)
+        commit_rows = settings.batch_rows * settings.batches_per_commit
+        with self.lanes() as lanes:
+            for chunk in new:
+                touched += Touched.by_loaded(chunk, customers)
+                self.span(chunk["call_date"])
+                rows = self._stored_form(chunk)
+                if is_renamed:  # a renamed record may have another place
+                    rows = rows.sort(list(cdr.KEY))
+                for part in rows.iter_slices(commit_rows):
+                    STOP.checkpoint()
+                    replaced = superseding.join(part, on="fingerprint", how="semi")
+                    self.progressed(
+                        lanes.start(
+                            partial(self.load_part, part, batch_no, replaced_keys(replaced))
+                        )
+                    )
+                    batch_no += -(-part.height // settings.batch_rows)
+            self.progressed(lanes.finish())
         return touched
+
+    def lanes(self) -> Lanes[int]:
+        """As many commits at a time as the database gains from."""
+        wanted = self.importer.settings.load_connections
+        return Lanes(min(wanted, self.importer.database.writers))
+
+    def load_part(
+        self, part: pl.DataFrame, first_batch_no: int, replaced: pl.DataFrame
+    ) -> int:
+        """Load the records of one commit; return how many they are."""
+        failpoint("import_before_load")
+        self.importer.imports.load(
+            self.claim,
+            part,
+            first_batch_no=first_batch_no,
+            batch_rows=self.importer.settings.batch_rows,
+            replaced=replaced,
+        )
+        failpoint("import_after_load")
+        return part.height
+
+    def progressed(self, counts: list[int]) -> None:
+        for count in counts:
+            self.importer.progress(count)
 
     def _stored_form(self, chunk: pl.DataFrame) -> pl.DataFrame:
         return chunk.with_columns(
@@ -555,6 +634,12 @@ class _OneImport:
         failpoint("import_before_finish")
         self.importer.imports.surely(work, self.is_complete)
         failpoint("import_after_finish")
+        self.log("import complete", **asdict(outcome))
+
+    def log(self, event: str, **figures: int) -> None:
+        seconds = round(time.monotonic() - self.started, 3)
+        extra = {"import_id": self.row.id, "file": self.row.file_name, "seconds": seconds}
+        _log.info(event, extra={**extra, **figures})
 
     def span(self, call_dates: pl.Series) -> None:
         self.call_dates = extremes(self.call_dates, call_dates)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from etl.failpoints import failpoint
+from etl.invoice_plans import AND, Held, InvoicePlans
 from etl.settings import Invoicing as InvoiceSettings
 from etl.settings import Supplier
 from loaders.database import Database, Transaction
@@ -26,6 +27,7 @@ from transforms.customer_details import billing_details, details_of
 from transforms.cycle import cycle_containing
 from transforms.errors import ConfigError, Stopped
 from transforms.invoice import CREDIT, DELTA, INVOICE, NOTHING_INVOICED, Draft, Invoice
+from transforms.invoice_allowances import Given, allowance_notes
 from transforms.invoice_gates import (
     Facts,
     Gate,
@@ -48,10 +50,14 @@ from transforms.invoicing import (
     terms_from,
     terms_record,
 )
+from transforms.plan_charges import Span, plan_charges
 from transforms.vat import VatRule, read_percent, rule_of
 
 INVOICES_A_COMMIT: Final = 100
 """Invoices numbered and stored in one transaction."""
+
+OF_A_LINE: Final = ("number", "line")
+"""Kinds of subscriptions that are a line, where a plan charges for each."""
 
 A_DAY: Final = timedelta(days=1)
 LAST_DAY: Final = date(9999, 12, 31)
@@ -59,9 +65,6 @@ LAST_DAY: Final = date(9999, 12, 31)
 Status = Literal[
     "issued", "corrected", "unchanged", "nothing", "blocked", "credited", "changed"
 ]
-
-VatOfPlan = Callable[[str, str | None, VatRule], VatRule]
-"""The VAT rule of a rate plan in a version, with the usual one for what it leaves open."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,23 @@ class _Known:
     """What was read in one snapshot for all cycles of a run."""
 
     usage: dict[Cycle, list[Usage]] = field(default_factory=dict)
+    given: dict[Cycle, list[Given]] = field(default_factory=dict)
     charges: dict[int, list[Mapping[str, Any]]] = field(default_factory=dict)
+    held: Mapping[int, Sequence[Held]] = field(default_factory=dict)
+    lines: dict[int, list[Span]] = field(default_factory=dict)
+    """From when to when customers have their numbers, where a plan charges by line."""
     dirty: set[Cycle] = field(default_factory=set)
     waiting: dict[int, list[tuple[date, int]]] = field(default_factory=dict)
     delivered: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def holding(self, asked: _Asked) -> list[Held]:
+        """The plans with charges that a customer has on any day of a cycle."""
+        return [
+            held
+            for held in self.held.get(asked.customer["customer_id"], ())
+            if (held.valid_from or date.min) < asked.end
+            and (held.valid_to or LAST_DAY) > asked.start
+        ]
 
 
 class Invoicing:
@@ -140,7 +156,7 @@ class Invoicing:
         reference: ReferenceStore,
         settings: InvoiceSettings,
         supplier: Supplier,
-        plan_vat: VatOfPlan,
+        plans: InvoicePlans,
         stop: Callable[[], bool],
     ) -> None:
         """Remember the doors and the rules; nothing is opened."""
@@ -150,7 +166,7 @@ class Invoicing:
         self._reference = reference
         self._settings = settings
         self._supplier = supplier
-        self._plan_vat = plan_vat
+        self._plans = plans
         self._stop = stop
 
     # --- what people ask for --------------------------------------------------------------
@@ -259,7 +275,8 @@ class Invoicing:
             cycle = (row["customer_id"], row["cycle_start_date"])
             if row["cycle_end_date"] <= as_of and cycle not in documents:
                 found.setdefault(cycle, (row["cycle_end_date"], None))
-        for customer_id in self._invoices.charges(tx)["customer_id"].unique().to_list():
+        charged = self._invoices.charges(tx)["customer_id"].unique().to_list()
+        for customer_id in {*charged, *self._plans.with_charges(tx)}:
             start, end = last.get(customer_id, (LAST_DAY, LAST_DAY))
             if end <= as_of and (customer_id, start) not in documents:
                 found.setdefault((customer_id, start), (end, None))
@@ -301,8 +318,18 @@ class Invoicing:
         usage = self._invoices.usage(tx, ids, min(starts), max(starts) + A_DAY)
         for customer_id, start, *figures in usage.iter_rows():
             known.usage.setdefault((customer_id, start), []).append(Usage(*figures))
+        given = self._invoices.allowances(tx, ids, min(starts), max(starts) + A_DAY)
+        for customer_id, start, *pool in given.iter_rows():
+            known.given.setdefault((customer_id, start), []).append(Given(*pool))
         for row in self._invoices.charges(tx).iter_rows(named=True):
             known.charges.setdefault(row["customer_id"], []).append(row)
+        known.held = self._plans.with_charges(tx)
+        if known.held:
+            subscriptions = self._invoices.subscriptions(tx)
+            own = subscriptions.filter(pl.col("kind").is_in(OF_A_LINE))
+            spans = own.select("customer_id", "valid_from", "valid_to")
+            for customer_id, begin, end in spans.iter_rows():
+                known.lines.setdefault(customer_id, []).append((begin, end))
         known.dirty = self._invoices.dirty(tx, ids)
         unowned = self._invoices.unowned(tx)
         if not unowned.is_empty():
@@ -313,9 +340,23 @@ class Invoicing:
         return known
 
     def _charges(self, asked: _Asked, known: _Known) -> list[Charge]:
-        """What is charged in a cycle: recurring ones begun by then, one-off ones in it."""
-        rows = known.charges.get(asked.customer["customer_id"], [])
-        found = []
+        """What is charged in a cycle beside usage: by its plans, then by hand.
+
+        Of charges given by hand recurring ones hold that are valid on any day of it, and
+        one-off ones that begin in it.
+        """
+        customer_id = asked.customer["customer_id"]
+        found = [
+            charge
+            for held in known.holding(asked)
+            for charge in plan_charges(
+                held.plan,
+                (held.valid_from, held.valid_to),
+                (asked.start, asked.end),
+                known.lines.get(customer_id, ()),
+            )
+        ]
+        rows = known.charges.get(customer_id, [])
         for row in rows:
             begins = row["valid_from"] or date.min
             ends = row["valid_to"] or LAST_DAY
@@ -401,7 +442,7 @@ class Invoicing:
             return replace(plain, status="blocked", gates=found)
         try:
             make = self._delta if stands else self._original
-            draft = make(asked, known.usage.get(asked.cycle, []), charges, as_of)
+            draft = make(asked, known, charges, as_of)
         except ConfigError as exc:
             return replace(plain, status="blocked", gates=(Gate("details", str(exc)),))
         if draft is None:
@@ -410,11 +451,11 @@ class Invoicing:
         return replace(plain, status=status, draft=draft, numbers=(), gates=found)
 
     def _original(
-        self, asked: _Asked, usage: list[Usage], charges: list[Charge], as_of: date
+        self, asked: _Asked, known: _Known, charges: list[Charge], as_of: date
     ) -> Draft | None:
         details = details_of(asked.customer["details"])
-        terms = self._terms(asked, details)
-        amounts = invoice_amounts(usage, charges, terms)
+        terms = self._terms(asked, known, details)
+        amounts = invoice_amounts(known.usage.get(asked.cycle, []), charges, terms)
         totals = asked.totals or {}
         return Draft(
             kind=INVOICE,
@@ -437,19 +478,19 @@ class Invoicing:
                 asked.customer["customer_id"], asked.customer["name"], details
             ),
             terms=terms_record(terms),
-            notes=(),
+            notes=_notes_of(asked, known, terms.language),
             amounts=amounts,
         )
 
     def _delta(
-        self, asked: _Asked, usage: list[Usage], _charges: list[Charge], as_of: date
+        self, asked: _Asked, known: _Known, _charges: list[Charge], as_of: date
     ) -> Draft | None:
         issued = self._invoices.of_cycle(*asked.cycle)
         by_draft = {id(each.draft): each.number for each in issued}
         stand = standing([each.draft for each in issued])
-        amounts = delta_amounts(
-            [each.amounts for each in stand], usage, terms_from(stand[0].terms)
-        )
+        terms = terms_from(stand[0].terms)
+        usage = known.usage.get(asked.cycle, [])
+        amounts = delta_amounts([each.amounts for each in stand], usage, terms)
         if amounts is None:
             return None
         totals = asked.totals or {}
@@ -470,11 +511,11 @@ class Invoicing:
                 asked.customer["name"],
                 details_of(asked.customer["details"]),
             ),
-            notes=(),
+            notes=_notes_of(asked, known, terms.language),
             amounts=amounts,
         )
 
-    def _terms(self, asked: _Asked, details: Mapping[str, str]) -> Terms:
+    def _terms(self, asked: _Asked, known: _Known, details: Mapping[str, str]) -> Terms:
         """The rules a customer is invoiced by: its own, its plan's, or the usual ones."""
         usual = VatRule(
             rate_bp=read_percent(self._settings.vat_rate),
@@ -482,9 +523,13 @@ class Invoicing:
             mode=self._settings.rounding,
         )
         totals = asked.totals or {}
+        held = known.holding(asked)
         if totals.get("rate_plan"):
             plan, version = totals["rate_plan"], totals["rate_plan_version"]
-            usual = self._plan_vat(plan, version, usual)
+            usual = self._plans.vat(plan, version, usual)
+        elif held and not totals:
+            # Nothing was used; what is charged falls under the plan all the same.
+            usual = self._plans.vat(AND.join(each.plan.id for each in held), None, usual)
         place = f"customer {asked.customer['customer_id']}"
         language = details.get("language", "")
         return Terms(
@@ -540,6 +585,12 @@ class Invoicing:
             draft=None,
             numbers=tuple(each.number for each in now),
         )
+
+
+def _notes_of(asked: _Asked, known: _Known, language: str) -> tuple[str, ...]:
+    """What allowances gave, as it stands on the invoice."""
+    given = known.given.get(asked.cycle, [])
+    return allowance_notes(given, language, asked.customer["currency"])
 
 
 def _texts(supplier: Supplier) -> dict[str, str]:

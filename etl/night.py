@@ -1,89 +1,83 @@
 """The nightly run: the story of one night on one screen, its steps below.
 
-Effects: the queue and database through ``App``, and two files in the storage folder:
-``nights/<date>/run.json`` for machines and ``report.txt`` for people. One run at a time,
-held by a lease. Everything the steps do is in the queue or the database, so a night that
-was killed is gone on with by running it again; ``run.json`` remembers when it began.
+Effects: the queue and database through ``App``, and the night's files in the storage
+folder (``etl.night_record``). One run at a time, held by a lease. Everything the steps do
+is in the queue or the database, so a night that was killed is gone on with by running it
+again; ``run.json`` remembers when it began.
 """
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from etl.app import App
-from etl.bus import Bus
-from etl.chains import DispatchTotals
+from etl.bus import Bus, JobReport
+from etl.chains import DispatchTotals, FindInsights, LookAtDay
 from etl.handlers import bus_of
 from etl.heartbeat import Heartbeat
-from etl.sync import dispatch_syncs
-from loaders.audit import Difference, differences
-from loaders.nights import (
-    NightImport,
-    NightTotals,
-    imports_since,
-    totals_since,
+from etl.night_invoices import (
+    LOOK_BACK_S,
+    kept_back,
+    unwritten,
+    warnings,
+    write_documents,
 )
-from loaders.sync import SyncTask
-from transforms.errors import BillingError, FenceLost, MoneyError
-from transforms.money import decimal_text
+from etl.night_record import (
+    Night,
+    NightInsight,
+    Step,
+    exit_code_of,
+    write_report,
+    write_run,
+)
+from etl.sync import dispatch_syncs
+from loaders.audit import differences
+from loaders.nights import (
+    imports_since,
+    invoices_since,
+    totals_since,
+    unrated_usage,
+)
+from transforms.errors import BillingError, FenceLost, MoneyError, Stopped
+from transforms.insight_words import about_whom, hidden, in_words
+from transforms.insights import SEVERITIES
+from transforms.invoice import Invoice
 
 LEASE = "nightly"
 POLL_S = 1.0
-FINISHED_WITH_FAULTS = 1
+MOST_INSIGHTS = 1_000
+"""Findings that ``run.json`` holds of one night."""
 
 Say = Callable[[str], None]
 
 
-@dataclass
-class Step:
-    """One step of the night and how it ended."""
-
-    name: str
-    status: str = "running"
-    message: str = ""
-    seconds: float = 0.0
-
-
-@dataclass
-class Night:
-    """A night as far as it has come; ``run.json`` is this, written after every step."""
-
-    name: str
-    started_s: int
-    """When it began, by the database's clock; kept when a killed night goes on."""
-    attempts: int = 1
-    status: str = "running"
-    steps: list[Step] = field(default_factory=list)
-    tasks: list[SyncTask] = field(default_factory=list)
-    failed_jobs: list[str] = field(default_factory=list)
-    failed_before: list[str] = field(default_factory=list)
-    """Jobs that failed in an earlier night and wait for a person still."""
-    waiting_jobs: list[str] = field(default_factory=list)
-    imports: tuple[NightImport, ...] = ()
-    totals: NightTotals | None = None
-    audit: list[Difference] = field(default_factory=list)
-    exit_code: int = 0
-
-
-def run_night(app: App, as_of: datetime, patience_s: float, say: Say) -> Night:
-    """Run a night: syncs, queue, totals, audit, report.
+def run_night(
+    app: App,
+    as_of: datetime,
+    patience_s: float,
+    say: Say,
+    *,
+    is_invoicing: bool = True,
+) -> Night:
+    """Run a night: syncs, queue, totals, invoices with their documents, audit, report.
 
     Args:
         app: The application.
-        as_of: The moment by which feeds are due; its date names the night.
+        as_of: The moment by which feeds and invoices are due; its date names the night.
         patience_s: How long to wait for deliveries that a provider is still preparing.
         say: Called with one line for each step.
+        is_invoicing: Whether the invoices that are due are issued.
 
     Returns:
         The night as it ended; its exit code is the process's.
 
     Raises:
         LeaseHeld: When another night is running.
+        Stopped: When the process was asked to stop; the same night again goes on.
     """
     lease = app.leases.acquire(LEASE, app.owner, app.settings.lease_seconds)
     try:
@@ -92,8 +86,8 @@ def run_night(app: App, as_of: datetime, patience_s: float, say: Say) -> Night:
             app.settings.lease_seconds,
             "nightly",
         ) as heartbeat:
-            run = _Run(app, _begun(app, as_of), heartbeat.is_lost, say)
-            run.walk(as_of, patience_s)
+            run = _Run(app, as_of, _begun(app, as_of), heartbeat.is_lost, say)
+            run.walk(patience_s, is_invoicing=is_invoicing)
             return run.night
     finally:
         app.leases.release(lease)
@@ -114,35 +108,51 @@ def _begun(app: App, as_of: datetime) -> Night:
         return Night(name, now_s)
     if before.get("status") != "running":
         return Night(name, now_s)
-    return Night(name, int(before["started_s"]), attempts=int(before["attempts"]) + 1)
+    return Night(
+        name,
+        int(before["started_s"]),
+        attempts=int(before["attempts"]) + 1,
+        task_ids=list(before.get("task_ids", [])),
+    )
 
 
 @dataclass
 class _Run:
     app: App
+    as_of: datetime
     night: Night
     is_lost: Callable[[], bool]
     say: Say
+    fresh: dict[str, Invoice] = field(default_factory=dict)
+    """The invoices this run issued, by number."""
 
-    def walk(self, as_of: datetime, patience_s: float) -> None:
+    def walk(self, patience_s: float, *, is_invoicing: bool) -> None:
         bus = bus_of(self.app)
         self.write()
         with self.step("sync") as step:
-            dispatched = dispatch_syncs(self.app.syncs, as_of)
-            due = [task for task in dispatched.tasks if task.job_id is not None]
-            step.message = f"{len(due)} feeds were due"
+            step.message = self.sync()
         with self.step("queue") as step:
             step.message = self.drain(bus, patience_s)
         with self.step("totals") as step:
-            report = bus.run(DispatchTotals(), self.app.stop)
-            if report.failed_step is not None:
-                raise BillingError(report.failed_step.message)
-            figures = report.steps[0].result
-            step.message = f"{figures.get('new_revisions', 0)} new revisions"
+            step.message = self.total(bus)
+        with self.step("insights") as step:
+            step.message = self.look(bus)
+        if is_invoicing:
+            with self.step("invoices") as step:
+                step.message = self.invoice()
+            with self.step("documents") as step:
+                step.message = self.document()
         with self.step("audit") as step:
             self.night.audit = differences(self.app.database)
             step.message = f"{len(self.night.audit)} differences"
-        self.conclude([task.id for task in dispatched.tasks])
+        self.conclude()
+
+    def sync(self) -> str:
+        """Dispatch what is due."""
+        tasks = dispatch_syncs(self.app.syncs, self.as_of).tasks
+        self.night.task_ids += [task.id for task in tasks]
+        due = [task for task in tasks if task.job_id is not None]
+        return f"{len(due)} feeds were due"
 
     def drain(self, bus: Bus, patience_s: float) -> str:
         """Work the queue until nothing is due, waiting a while for what is not ready."""
@@ -154,6 +164,55 @@ class _Run:
             ended += bus.drain(self.app.stop)
         return ", ".join(f"{count} {status}" for status, count in sorted(ended.items()))
 
+    def total(self, bus: Bus) -> str:
+        """Compute every cycle that waits, those that were left out before among them."""
+        report = _done(bus.run(DispatchTotals(), self.app.stop))
+        results = [step.result for step in report.steps]
+        self.night.left_out = sorted({each for one in results for each in _faults(one)})
+        revisions = sum(_count(one, "new_revisions") for one in results)
+        left_out = len(self.night.left_out)
+        told = f", {left_out} cycles left out" if left_out else ""
+        return f"{revisions} new revisions{told}"
+
+    def look(self, bus: Bus) -> str:
+        """Look at totals nobody looked at yet, and at what the day brings."""
+        day = self.as_of.date().isoformat()
+        for command in (FindInsights(), LookAtDay(day)):
+            _done(bus.run(command, self.app.stop))
+        self.night.insights = self.insights()
+        return f"{len(self.night.insights)} new or changed"
+
+    def insights(self) -> list[NightInsight]:
+        """What was found since the night began, the gravest first, then the newest."""
+        since = datetime.fromtimestamp(self.night.started_s, UTC).replace(tzinfo=None)
+        found = [
+            NightInsight(
+                row["id"],
+                row["severity"],
+                row["kind"],
+                about_whom(row["customer_id"], row["provider"], row["cycle_start_date"]),
+                in_words(row["kind"], row["evidence"], hidden),
+            )
+            for row in self.app.insights.listed(since=since, most=MOST_INSIGHTS)
+        ]
+        return sorted(found, key=lambda each: -SEVERITIES.index(each.severity))
+
+    def invoice(self) -> str:
+        """Issue what is due; whoever cannot be invoiced keeps nobody else back."""
+        run = self.app.invoicing.due(self.as_of.date())
+        self.fresh = {each.number: each for each in run.invoices}
+        self.night.kept_back = kept_back(run)
+        self.night.to_look_at = warnings(run)
+        told = f"{len(run.invoices)} issued"
+        kept = len(self.night.kept_back)
+        return told + (f", {kept} kept back" if kept else "")
+
+    def document(self) -> str:
+        """Write the documents of what was issued, lately included."""
+        waiting = unwritten(self.app, self.night.started_s - LOOK_BACK_S, self.fresh)
+        self.night.documents = write_documents(self.app, waiting, self.require_lease)
+        return f"of {self.night.documents.invoices} invoices"
+
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Time a step and write how it ended; a failing one does not end the night."""
@@ -164,10 +223,12 @@ class _Run:
         try:
             yield step
             step.status = "done"
-        except FenceLost:
+        except (FenceLost, Stopped):
+            step.status = "stopped"
             raise
         except BillingError as exc:
             step.status, step.message = "failed", str(exc)
+            step.exit_code = exc.exit_code
         finally:
             step.seconds = round(time.monotonic() - began, 3)
             self.write()
@@ -180,11 +241,11 @@ class _Run:
             message = "the night's lease could not be kept; run it again to go on"
             raise FenceLost(message)
 
-    def conclude(self, task_ids: Sequence[int]) -> None:
+    def conclude(self) -> None:
         """Gather what the night did, decide its exit code, write its files."""
         night, app = self.night, self.app
-        tasks = {task.id: task for task in app.syncs.tasks(most=len(task_ids) + 100)}
-        night.tasks = [tasks[each] for each in task_ids if each in tasks]
+        tasks = {task.id: task for task in app.syncs.tasks(most=len(night.task_ids) + 100)}
+        night.tasks = [tasks[each] for each in night.task_ids if each in tasks]
         began = datetime.fromtimestamp(night.started_s, UTC).replace(tzinfo=None)
         for job in app.jobs.list(status="failed", limit=100):
             is_new = job.finished_at is not None and job.finished_at >= began
@@ -199,98 +260,32 @@ class _Run:
         ]
         night.imports = imports_since(app.database, night.started_s)
         night.totals = totals_since(app.database, night.started_s)
+        night.unrated = unrated_usage(app.database)
+        night.open_insights = sum(app.insights.open_counts().values())
+        night.invoices = invoices_since(app.database, night.started_s)
         night.exit_code = exit_code_of(night)
         night.status = "done"
+        write_report(folder_of(app, night.name), night)
         self.write()
-        report = folder_of(app, night.name) / "report.txt"
-        _replace(report, report_text(night))
 
     def write(self) -> None:
-        """Write ``run.json``, whole or not at all."""
-        document = json.dumps(asdict(self.night), indent=2, default=str)
-        _replace(folder_of(self.app, self.night.name) / "run.json", document + "\n")
+        write_run(folder_of(self.app, self.night.name), self.night)
 
 
-def exit_code_of(night: Night) -> int:
-    """Decide the exit code: 4 before 3 before 1 before 0.
-
-    4: money does not reconcile. 3: a step of the night itself failed. 1: a feed, a job or
-    a delivery failed, or records were rejected or in conflict. 0: also nothing to do.
-    """
-    if night.audit:
-        return MoneyError.exit_code
-    if any(step.status == "failed" for step in night.steps):
-        return BillingError.exit_code
-    is_faulty = (
-        night.failed_jobs
-        or any(task.status == "failed" for task in night.tasks)
-        or any(each.status in ("refused", "failed") for each in night.imports)
-        or any(each.outcome.rejected or each.outcome.conflicts for each in night.imports)
-    )
-    return FINISHED_WITH_FAULTS if is_faulty else 0
+def _done(report: JobReport) -> JobReport:
+    """Stop the step when its command did not do its work."""
+    failed = report.failed_step
+    if failed is None:
+        return report
+    kind = MoneyError if failed.exit_code == MoneyError.exit_code else BillingError
+    raise kind(failed.message)
 
 
-def report_text(night: Night) -> str:
-    """Write the report of a night for people."""
-    lines = [
-        f"Night of {night.name}: {'all is well' if not night.exit_code else 'look below'}"
-    ]
-    lines += [
-        f"  {step.name:8} {step.status:8} {step.seconds:8.1f} s  {step.message}"
-        for step in night.steps
-    ]
-    lines += ["", "Feeds"]
-    lines += [
-        f"  {task.provider or '-':16} {task.status:8} {task.message or ''}".rstrip()
-        for task in night.tasks
-    ]
-    lines += ["", "Deliveries"]
-    lines += [_import_line(each) for each in night.imports] or ["  none"]
-    if night.totals is not None:
-        totals = night.totals
-        lines += [
-            "",
-            f"Totals: {totals.totals:,} written for {totals.customers:,} customers, "
-            f"{totals.cdr_count:,} records, {totals.unrated_count:,} of them unrated, "
-            f"worth {decimal_text(totals.total_cost_micros)}",
-        ]
-    lines += _section("Failed, and how to go on", night.failed_jobs)
-    lines += _section("Failed before, and still waiting for a person", night.failed_before)
-    lines += _section("Waiting for a provider", night.waiting_jobs)
-    lines += _section(
-        "Audit",
-        [f"{one.check}: {one.where}: {one.expected} / {one.found}" for one in night.audit]
-        or ["every record and every micro is accounted for"],
-    )
-    return "\n".join(lines) + "\n"
+def _faults(result: Mapping[str, object]) -> list[str]:
+    faults = result.get("faults")
+    return [str(each) for each in faults] if isinstance(faults, list) else []
 
 
-def _import_line(each: NightImport) -> str:
-    outcome = each.outcome
-    told = (
-        f"  {each.provider:16} {each.file_name:40} {each.status:8} "
-        f"{outcome.records:>9,} records {outcome.loaded:>9,} loaded"
-    )
-    aside = {
-        "duplicates": outcome.duplicates,
-        "conflicts": outcome.conflicts,
-        "rejected": outcome.rejected,
-        "suspended": outcome.suspended,
-    }
-    told += "".join(f", {count:,} {name}" for name, count in aside.items() if count)
-    is_fault = each.status != "done" and each.message
-    return told + (f"\n    {each.message}" if is_fault else "")
-
-
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return ["", title, *(f"  {line}" for line in lines)] if lines else []
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+def _count(result: Mapping[str, object], name: str) -> int:
+    found = result.get(name)
+    return found if isinstance(found, int) else 0

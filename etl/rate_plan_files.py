@@ -61,17 +61,9 @@ def rate_plan_text(path: Path) -> RatePlanText:
     """Read one plan and check it, and keep the texts it was read from.
 
     Raises:
-        ConfigError: As :func:`load_rate_plan_file` does; also when an allowance is for
-            once, which only ``plan:price`` can follow so far.
+        ConfigError: As :func:`load_rate_plan_file` does.
     """
     plan, (content, named) = _load(path)
-    once = [each.name for each in plan.allowances if each.period == "once"]
-    if once:
-        message = (
-            f'rate plan {path}: allowance {once[0]!r} has period "once"; customers can'
-            f" only be given allowances of a cycle so far"
-        )
-        raise ConfigError(message)
     files = {
         name: part.decode("utf-8")
         for name, part in named.items()
@@ -83,21 +75,6 @@ def rate_plan_text(path: Path) -> RatePlanText:
     return RatePlanText(
         plan.id, plan.sha256, plan.currency, plan.valid_from, plan.valid_to, document
     )
-
-
-def require_cycle_allowances(plan: RatePlan) -> None:
-    """See that a plan can be used on stored records, cycle by cycle.
-
-    Raises:
-        ConfigError: When one of its allowances is for once.
-    """
-    once = [each.name for each in plan.allowances if each.period == "once"]
-    if once:
-        message = (
-            f'rate plan {plan.id}: allowance {once[0]!r} has period "once"; on stored'
-            f" records only allowances of a cycle can be used so far"
-        )
-        raise ConfigError(message)
 
 
 def stored_rate_plan(document: str) -> RatePlan:

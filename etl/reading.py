@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from etl.ahead import ahead
 from etl.extract.archive import Matched, match_layouts, open_delivery
 from etl.spool import SortedSpool, Spool
 from etl.storage import safe_name
@@ -285,17 +286,21 @@ class _Reader:
         )
         counts = self.counts.setdefault(matched.layout.name, _Counts())
         tally, hashed = Tally(), hashlib.sha256()
-        for lexed in lexed_member(self.source, matched, hashed, self.chunk_rows):
-            read = normaliser.read(lexed.rows)
-            rejected = pl.concat([lexed.rejected, read.rejected])
-            counts.rejected += rejected.height
-            counts.ignored += lexed.blank + read.ignored
-            counts.records += (
-                read.accepted.height + rejected.height + lexed.blank + read.ignored
-            )
-            tally += read.tally + lost(lexed.rejected)
-            self.keep(matched, read.accepted, rejected)
-            self.beat(read.accepted.height)
+        lexing = lexed_member(self.source, matched, hashed, self.chunk_rows)
+        with (
+            ahead(lexing) as frames,
+            ahead((lexed, normaliser.read(lexed.rows)) for lexed in frames) as reads,
+        ):
+            for lexed, read in reads:
+                rejected = pl.concat([lexed.rejected, read.rejected])
+                counts.rejected += rejected.height
+                counts.ignored += lexed.blank + read.ignored
+                counts.records += (
+                    read.accepted.height + rejected.height + lexed.blank + read.ignored
+                )
+                tally += read.tally + lost(lexed.rejected)
+                self.keep(matched, read.accepted, rejected)
+                self.beat(read.accepted.height)
         result = reconcile(
             matched.layout, tally, sidecar_of(self.source, matched, hashed.hexdigest())
         )
@@ -385,8 +390,10 @@ class _Reader:
         """Settle every record of some repeated keys, layout by layout."""
         if keys.is_empty():
             return pl.DataFrame(schema=FATE)
-        spooled = chain(self.owned.as_written(), self.spool.frames("suspended"))
-        found = [frame.filter(is_among(frame["fingerprint"], keys)) for frame in spooled]
+        found = chain(
+            self.owned.among("fingerprint", keys),
+            self.spool.among("suspended", "fingerprint", keys),
+        )
         rows = with_fallback(pl.concat(found, how="diagonal"))
         fates = pl.concat(
             [

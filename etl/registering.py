@@ -4,11 +4,15 @@ Effects: the database. A delivery is known by its content, so the same bytes und
 name are the import that is there already.
 """
 
+from typing import TYPE_CHECKING
+
 from etl.storage import StoredFile, safe_name
 from loaders.imports import ImportRow, ImportStore, NewImport
 from transforms.errors import DeliveryRefused
-from transforms.normalise import DeliveryName, delivery_name
 from transforms.profile import Profile
+
+if TYPE_CHECKING:
+    from transforms.normalise import DeliveryName
 
 MOST_CHARS = {"account": 64, "period": 16, "seq": 16}
 """How long the words of a file name may be."""
@@ -37,6 +41,9 @@ def new_import(
     Raises:
         DeliveryRefused: When a word of the file name is too long to be one.
     """
+    # Normalising is only loaded by who has a delivery at hand: others start quickly.
+    from transforms.normalise import delivery_name
+
     name = delivery_name(profile.source, file_name)
     _require_short(name, file_name)
     return NewImport(
@@ -53,7 +60,7 @@ def new_import(
     )
 
 
-def _require_short(name: DeliveryName, file_name: str) -> None:
+def _require_short(name: "DeliveryName", file_name: str) -> None:
     for word, most in MOST_CHARS.items():
         length = len(getattr(name, word) or "")
         if length > most:

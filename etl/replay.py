@@ -13,17 +13,17 @@ from itertools import groupby
 import polars as pl
 
 from etl.failpoints import failpoint
-from etl.importing import Importer, Met, Touched, later_imports
+from etl.importing import Importer, Met, Touched, meet_stored
 from etl.profiles import load_profile
 from etl.stopping import STOP
 from loaders.database import Transaction
-from loaders.imports import KNOWN, STORED, ImportRow
+from loaders.imports import STORED, ImportRow
 from loaders.leases import Lease
 from loaders.set_aside import BEFORE_ALL, Resolved, SetAsideStore
 from transforms import cdr
 from transforms.errors import StoreError
 from transforms.match import Owners, match
-from transforms.met_before import decide, is_among, replaced_keys
+from transforms.met_before import decide, replaced_keys
 from transforms.profile import Profile
 
 Follow = Callable[[Transaction, ImportRow], None]
@@ -196,16 +196,15 @@ class _OneReplay:
 
     def meet_stored(self, owned: pl.DataFrame) -> Met:
         """Find the stored keys that are among these records too."""
-        imports = self.replayer.importer.imports
-        ordered, starts = owned["fingerprint"].sort(), owned["started_at_utc"].sort()
-        hits = [pl.DataFrame(schema=KNOWN)]
-        for page in imports.known_keys(
-            self.profile.id, starts[0], starts[-1], self.profile.source.accept_late_days
-        ):
-            self.beat()
-            hits.append(page.filter(is_among(page["fingerprint"], ordered)))
-        known = pl.concat(hits)
-        return Met(known, later_imports(imports, self.row, known["import_id"]))
+        starts = owned["started_at_utc"].sort()
+        return meet_stored(
+            self.replayer.importer.imports,
+            self.row,
+            self.profile,
+            (starts[0], starts[-1]),
+            owned["fingerprint"].sort(),
+            self.beat,
+        )
 
     def commit(self, resolved: Resolved, pairs: pl.DataFrame) -> None:
         importer, aside = self.replayer.importer, self.replayer.aside

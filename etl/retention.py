@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from etl.app import App
+from etl.documents.writing import SPECIFICATIONS
 from etl.failpoints import failpoint
 from etl.settings import Retention
 from etl.totals_work import LEASE, POLL_S, WAIT_S
@@ -144,8 +145,11 @@ class _Run:
     def specification(self, customer_id: int, start: date) -> int:
         """Remove the calls of the cycle that lie beside its invoices."""
         invoices = self.app.invoices.of_cycle(customer_id, start)
-        paths = [self.app.documents.path(invoice, "csv") for invoice in invoices]
-        return sum(_remove(path) for path in paths)
+        return sum(
+            _remove(self.app.documents.path(invoice, ending))
+            for invoice in invoices
+            for ending in SPECIFICATIONS
+        )
 
     def deliveries(self) -> int:
         before = _before(self.as_of, self.terms.delivery_days)

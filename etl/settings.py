@@ -11,7 +11,14 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -94,6 +101,54 @@ class Retention(BaseModel):
     """Delivered files in storage, counted from their import."""
 
 
+class Insights(BaseModel):
+    """From where on something is worth a look: ``[insights]``.
+
+    Amounts (``_amount``) are whole units of the customer's currency.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    history_cycles: int = Field(3, ge=1, le=24)
+    """The cycles before that a cycle is held against."""
+    jump_percent: int = Field(200, ge=101)
+    """A cycle that costs so much of the usual …"""
+    jump_amount: int = Field(25, ge=0)
+    """… and so much more, is a jump."""
+    new_use_amount: int = Field(1, ge=0)
+    """From what cost on a first premium use, or a first country, is told."""
+    loss_amount: int = Field(1, ge=0)
+    """From what loss on a cycle is told."""
+    allowance_percent: int = Field(90, ge=1, le=100)
+    """An allowance used so far is nearly used."""
+    unused_percent: int = Field(10, ge=0, le=99)
+    """An allowance of an ended cycle used no further is unused."""
+    silent_cycles: int = Field(3, ge=1, le=24)
+    """A line without use in so many ended cycles is silent."""
+    burst_minutes: int = Field(60, ge=1, le=1440)
+    """So many minutes …"""
+    burst_calls: int = Field(20, ge=2)
+    """… with so many premium, foreign or dear calls of one line …"""
+    burst_amount: int = Field(10, ge=0)
+    """… that cost so much, are a burst."""
+    dear_call_amount: int = Field(5, ge=1)
+    """A call of so much is dear, wherever it went."""
+    unmatched_records: int = Field(1, ge=1)
+    """Records of one provider that may not wait for an owner without a word."""
+    duplicate_percent: int = Field(10, ge=1, le=100)
+    """Share of a delivery that came before …"""
+    duplicate_records: int = Field(100, ge=1)
+    """… and how many records that must be at least."""
+    missing_days: int = Field(5, ge=0)
+    """Days after the end of a cycle until a provider that brought nothing is missed."""
+    late_days: int = Field(2, ge=1)
+    """Days beyond the longest usual gap until a delivery is late."""
+    home_countries: tuple[str, ...] = ("NL", "NLD", "Nederland", "Netherlands")
+    """What providers call the country in which use is not roaming."""
+    home_network: str = Field("204", pattern=r"^[0-9]{3,6}$")
+    """How the networks at home begin, where a record names no country."""
+
+
 class Settings(BaseSettings):
     """Everything a person can set."""
 
@@ -117,12 +172,36 @@ class Settings(BaseSettings):
     """Records in one LOAD DATA and one ledger row."""
     batches_per_commit: int = Field(50, ge=1)
     """Ledgered batches in one transaction."""
+    load_connections: int = Field(2, ge=1, le=8)
+    """Commits of one import at the same time, where the database gains by it (MySQL)."""
     chunk_rows: int = Field(50_000, ge=1)
     """Records read, normalised and sorted at a time."""
+    executor: str = "serial"
+    """Where work that can be shared out runs: ``serial``, ``threads:N``, ``processes:N`` or
+    ``dask://HOST:PORT``."""
     limits: Limits = Limits()
     supplier: Supplier = Supplier()
     invoice: Invoicing = Invoicing()
     retention: Retention = Retention()
+    insights: Insights = Insights()
+
+    @field_validator("executor")
+    @classmethod
+    def _known_executor(cls, text: str, others: ValidationInfo) -> str:
+        from etl.executors import read_spec  # only where one is asked for: it is heavy
+
+        try:
+            asked = read_spec(text)
+        except ConfigError as exc:
+            raise ValueError(str(exc)) from exc
+        url = str(others.data.get("database_url"))
+        if asked.kind == "dask" and url.startswith("sqlite"):
+            message = (
+                f"executor {text!r}: SQLite is a file of this machine; put the data in "
+                "MySQL or MariaDB, or use processes:N"
+            )
+            raise ValueError(message)
+        return text
 
     @classmethod
     def settings_customise_sources(
@@ -160,7 +239,7 @@ def load_settings(**flags: object) -> Settings:
 def _fault(location: tuple[int | str, ...], problem: str) -> str:
     path = ".".join(str(part) for part in location)
     if "not permitted" not in problem:
-        return f"{path}: {problem}"
+        return f"{path}: {problem.removeprefix('Value error, ')}"
     tables = {
         name: field.annotation
         for name, field in Settings.model_fields.items()

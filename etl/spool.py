@@ -9,17 +9,21 @@ key. Where the parts begin is read off the first records, so parts are about equ
 that grew too large is given out in pieces, each sorted, which costs speed and nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import polars as pl
 
 from transforms.errors import StorageError
+from transforms.met_before import is_among
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MOST_PARTS = 256
 LARGE_PART = 4
@@ -33,6 +37,14 @@ class _Kind:
     file: BinaryIO
     ends: list[int] = field(default_factory=list)
     count: int = 0
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """What a spool that was closed holds of one kind: where each frame ends, and rows."""
+
+    ends: tuple[int, ...]
+    count: int
 
 
 class Spool:
@@ -73,8 +85,8 @@ class Spool:
         """How many records of a kind there are."""
         return self._kinds[kind].count if kind in self._kinds else 0
 
-    def frames(self, kind: str) -> Iterator[pl.DataFrame]:
-        """Read the frames of one kind, one at a time."""
+    def frames(self, kind: str, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Read the frames of one kind, or only some columns of them, one at a time."""
         if kind not in self._kinds:
             return
         with self._disk_trouble():
@@ -82,13 +94,51 @@ class Spool:
         with self._path(kind).open("rb") as file:
             begin = 0
             for end in list(self._kinds[kind].ends):
-                yield pl.read_ipc_stream(BytesIO(file.read(end - begin)))
+                yield pl.read_ipc_stream(BytesIO(file.read(end - begin)), columns=columns)
                 begin = end
 
-    def _begin(self, kind: str) -> _Kind:
+    def among(self, kind: str, column: str, values: pl.Series) -> Iterator[pl.DataFrame]:
+        """Read only the records of a kind that have one of some sorted values.
+
+        The file is looked at where it lies, so few records of many cost little.
+        """
+        # Not at the top: MySQL's driver has to be loaded before it (loaders.open).
+        import pyarrow as pa
+        import pyarrow.ipc
+
+        if kind not in self._kinds:
+            return
         with self._disk_trouble():
-            file = self._open.enter_context(self._path(kind).open("wb"))
-        return self._kinds.setdefault(kind, _Kind(file))
+            self._kinds[kind].file.flush()
+        with pa.memory_map(str(self._path(kind))) as file:
+            tables = []
+            for begin in [0, *self._kinds[kind].ends[:-1]]:
+                file.seek(begin)
+                tables.append(pa.ipc.open_stream(file).read_all())
+            parts = [part for each in tables for part in each[column].chunks]
+            is_wanted = is_among(pl.Series(pa.chunked_array(parts)), values)
+            yield pl.DataFrame(_taken(tables, is_wanted))
+
+    def spooled(self) -> dict[str, Spooled]:
+        """What there is, for another spool to take over once this one is closed."""
+        return {
+            kind: Spooled(tuple(each.ends), each.count)
+            for kind, each in self._kinds.items()
+        }
+
+    def take_over(self, folder: Path, spooled: Mapping[str, Spooled]) -> None:
+        """Move in what a closed spool of another process left in its folder."""
+        for kind, left in spooled.items():
+            with self._disk_trouble():
+                (folder / self._path(kind).name).rename(self._path(kind))
+            self._kinds[kind] = _Kind(self._opened(kind), list(left.ends), left.count)
+
+    def _begin(self, kind: str) -> _Kind:
+        return self._kinds.setdefault(kind, _Kind(self._opened(kind)))
+
+    def _opened(self, kind: str) -> BinaryIO:
+        with self._disk_trouble():
+            return self._open.enter_context(self._path(kind).open("ab"))
 
     def _path(self, kind: str) -> Path:
         return self._folder / f"{kind}.arrows"
@@ -141,20 +191,29 @@ class SortedSpool:
             self._spool.write(self._name(part), ordered.slice(begin, end - begin))
             begin = end
 
+    @property
+    def parts(self) -> int:
+        """How many parts there are."""
+        return self._parts
+
     def count(self) -> int:
         """How many records there are."""
         return sum(self._spool.count(self._name(part)) for part in range(self._parts))
 
-    def as_written(self) -> Iterator[pl.DataFrame]:
-        """Read the records in no order, which is quicker."""
+    def among(self, column: str, values: pl.Series) -> Iterator[pl.DataFrame]:
+        """Read only the records that have one of some sorted values, in no order."""
         for part in range(self._parts):
-            yield from self._spool.frames(self._name(part))
+            yield from self._spool.among(self._name(part), column, values)
 
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """Read the records part by part, each frame sorted by key."""
+    def frames(self, columns: list[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Read the records part by part, each frame sorted by key.
+
+        Args:
+            columns: Only these; the columns of the key are among them.
+        """
         for part in range(self._parts):
             held: list[pl.DataFrame] = []
-            for frame in self._spool.frames(self._name(part)):
+            for frame in self._spool.frames(self._name(part), columns):
                 held.append(frame)
                 if sum(each.height for each in held) >= LARGE_PART * self._chunk_rows:
                     yield pl.concat(held).sort(self._key)
@@ -179,3 +238,16 @@ class SortedSpool:
         merged = pl.concat([keys, borders]).sort([*self._key, "is_record"])
         at = merged.select(pl.arg_where(pl.col("is_record") == 0)).to_series().to_list()
         return [place - borders_before for borders_before, place in enumerate(at)]
+
+
+def _taken(tables: "list[pa.Table]", is_wanted: pl.Series) -> "pa.Table":
+    """Take the wanted rows out of tables that lie one after the other."""
+    import pyarrow as pa
+
+    taken = [tables[0].slice(0, 0)]
+    begin = 0
+    for table in tables:
+        places = is_wanted.slice(begin, table.num_rows).arg_true()
+        taken.append(table.take(places.to_arrow()))
+        begin += table.num_rows
+    return pa.concat_tables(taken)

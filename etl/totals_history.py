@@ -7,7 +7,7 @@ Effects: reads the database, writes nothing. Putting a revision back is in
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -22,16 +22,21 @@ from transforms.money import decimal_text
 from transforms.rate_plan import RatePlan
 from transforms.rated_totals import (
     ZONES,
-    Facts,
     Planned,
     history_pairs,
-    line_changes,
-    plan_change,
     plan_for_all,
     rated_totals,
     savings,
 )
 from transforms.rating_tables import prepare
+from transforms.revisions import (
+    BEFORE_ALL,
+    Facts,
+    corrected_records,
+    facts_of,
+    line_changes,
+    plan_change,
+)
 from transforms.totals import CYCLE_KEY, PAIRS, cycle_pairs, lines_from_json
 
 Document = dict[str, Any]
@@ -39,12 +44,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision of a cycle with its lines; ``made_at`` by the database's clock."""
+    """One revision of a cycle with its lines."""
 
     facts: Facts
     total_cost_micros: int
     lines: pl.DataFrame
-    made_at: datetime
 
 
 class TotalsHistory:
@@ -84,7 +88,15 @@ class TotalsHistory:
                 raise StoreError(message)
         now = revisions[to]
         was = _nothing(now) if is_first else revisions[since]
-        changes = line_changes(was.facts, was.lines, now.facts, now.lines)
+        happened = replace(
+            self._plans.happened(customer_id, start, end),
+            reasons=tuple(
+                revisions[number].facts.reason
+                for number in sorted(revisions)
+                if was.facts.revision < number <= to
+            ),
+        )
+        read_after, read_at = was.facts.read_at, now.facts.read_at
         return {
             "customer_id": customer_id,
             "cycle_start_date": start,
@@ -96,6 +108,7 @@ class TotalsHistory:
             "was": decimal_text(was.total_cost_micros),
             "is": decimal_text(now.total_cost_micros),
             "plan": plan_change(was.facts, now.facts),
+            "reasons": [each for each in dict.fromkeys(happened.reasons) if each],
             "imports": [
                 {
                     "import_id": import_id,
@@ -106,19 +119,20 @@ class TotalsHistory:
                 for import_id, file, records, finished in self._plans.imports(
                     customer_id, start
                 )
-                if (is_first or finished > was.made_at) and finished <= now.made_at
+                if read_after < finished <= read_at
             ],
-            "lines": changes,
+            "corrected": corrected_records(happened.corrections, read_after, read_at),
+            "lines": line_changes(was.facts, was.lines, now.facts, now.lines, happened),
         }
 
     def revisions(self, customer_id: int, start: date) -> dict[int, Revision]:
         """Read every revision of a cycle that is kept, the current one included."""
+        made = self._plans.made(customer_id, start)
         found = {
             int(row["revision"]): Revision(
-                _facts(row),
+                facts_of(row, made, row["backed_up_at"]),
                 int(row["total_cost_micros"]),
                 lines_from_json(customer_id, start, row["lines"]),
-                row["backed_up_at"],
             )
             for row in self._totals.backups(customer_id, start).iter_rows(named=True)
         }
@@ -126,10 +140,9 @@ class TotalsHistory:
         if current is not None:
             header = current.header
             found[header.revision] = Revision(
-                _facts(vars(header)),
+                facts_of(vars(header), made, header.updated_at),
                 header.total_cost_micros,
                 current.lines,
-                header.updated_at,
             )
         return found
 
@@ -195,10 +208,7 @@ class TotalsHistory:
         return cycle_pairs(customers, day)
 
 
-def _facts(row: Document) -> Facts:
-    return Facts(row["revision"], row["method"], row["rate_plan"], row["rate_plan_version"])
-
-
 def _nothing(first: Revision) -> Revision:
     """What there was before the first revision: the same plan, and no lines."""
-    return Revision(replace(first.facts, revision=0), 0, first.lines.clear(), first.made_at)
+    facts = replace(first.facts, revision=0, read_at=BEFORE_ALL)
+    return Revision(facts, 0, first.lines.clear())

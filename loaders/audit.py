@@ -24,6 +24,7 @@ CHECKS: dict[str, str] = {
     "totals_method": "totals",
     "totals_backup": "totals",
     "totals_missing": "customer",
+    "totals_one_offs": "totals",
     "invoice_lines": "invoice",
     "invoice_vat": "invoice",
     "invoice_totals": "invoice",

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -35,6 +35,10 @@ SECONDS_A_DAY: Final = 86_400
 EPOCH: Final = date(1970, 1, 1)
 FOUR_DIGITS: Final = 1000
 MOST_DAYS: Final = 100_000
+MANY_ROWS: Final = 1000
+"""From so many rows on it is worth a look which columns hold the same in all of them."""
+LONGEST_ONCE: Final = 255
+"""The most characters of a text that stands in the statement of every batch."""
 NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 
 INTEGER_LIMITS: Final = {
@@ -89,13 +93,17 @@ def quoted(name: str) -> str:
     return f"`{name}`"
 
 
-def load_statement(table: str, columns: Sequence[str]) -> str:
-    """Write the LOAD statement of a table; its one parameter is the file's path."""
-    listed = ", ".join(quoted(name) for name in columns)
+def load_statement(table: str, sent: "Sent") -> str:
+    """Write the LOAD statement of a table.
+
+    Its parameters are the file's path and what is said once, in that order.
+    """
+    listed = ", ".join(quoted(name) for name in sent.frame.columns)
+    once = ", ".join(f"{quoted(name)} = %s" for name in sent.once)
     return (
         f"LOAD DATA LOCAL INFILE %s INTO TABLE {quoted(table)} CHARACTER SET utf8mb4 "
         "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' "
-        f"LINES TERMINATED BY '\\n' ({listed})"
+        f"LINES TERMINATED BY '\\n' ({listed}){once and f' SET {once}'}"
     )
 
 
@@ -162,18 +170,49 @@ def _time_fault(values: pl.Series, column: Column) -> str | None:
     return None
 
 
-def said(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    """Leave out columns that hold nothing but null, where that is what silence means.
+@dataclass(frozen=True)
+class Sent:
+    """What the server is told of some rows.
 
-    A third of a provider's columns can be empty; the server reads each one it is sent.
+    Attributes:
+        frame: The columns that are written to the file.
+        once: What is the same in every row, said in the statement instead.
+    """
+
+    frame: pl.DataFrame
+    once: Mapping[str, str | int]
+
+
+def said(frame: pl.DataFrame, columns: Sequence[Column]) -> Sent:
+    """Take out of the file what the server need not read in every row.
+
+    A column that holds nothing but null is left out where that is what silence means,
+    and one that holds the same in every row is said once. Half of a provider's columns
+    are such; the server reads each one it is sent.
     """
     silent = {column.name for column in columns if column.is_null_unsaid}
-    kept = [
+    told = frame.select(
         name
         for name in frame.columns
         if name not in silent or frame.get_column(name).null_count() < frame.height
-    ]
-    return frame.select(kept or frame.columns)
+    )
+    once = _same(told) if frame.height >= MANY_ROWS else {}
+    rest = told.drop(once)
+    # A file needs a column, so that its lines can be counted.
+    return Sent(rest, once) if rest.width else Sent(frame, {})
+
+
+def _same(frame: pl.DataFrame) -> dict[str, str | int]:
+    """The short texts and whole numbers that every row of a frame holds."""
+    found = {}
+    for column in frame.get_columns():
+        first = column[0]
+        is_short = isinstance(first, int) or (
+            isinstance(first, str) and len(first) <= LONGEST_ONCE
+        )
+        if is_short and (column == first).all(ignore_nulls=False):
+            found[column.name] = first
+    return found
 
 
 def csv_batches(frame: pl.DataFrame, batch_rows: int) -> Iterator[memoryview]:

@@ -18,6 +18,7 @@ import polars as pl
 from loaders.database import Database, Row, Transaction
 from loaders.imports import CUSTOMERS_PER_QUERY, STORED, supersede
 from loaders.leases import Lease, Leases
+from loaders.retention import removed_of_import
 from loaders.totals import CYCLE, NO_IMPORT, TotalsStore
 from transforms import cdr
 from transforms.errors import ConfigError, StoreError
@@ -358,6 +359,16 @@ class CorrectionStore:
             len(cycles),
         )
 
+    def require_all_there(self, import_id: int) -> None:
+        """See that every record an import loaded is still stored one by one.
+
+        Raises:
+            ConfigError: When some became sums after their term: what is left of the
+                import cannot be told apart from what other imports brought.
+        """
+        with self._database.snapshot() as tx:
+            _require_all_there(tx, import_id)
+
     def begin_revert(
         self, lease: Lease, import_id: int, owner: str, by: str, reason: str
     ) -> None:
@@ -369,6 +380,7 @@ class CorrectionStore:
 
         def work(tx: Transaction) -> None:
             self._leases.require(tx, lease, self._lease_s)
+            _require_all_there(tx, import_id)
             stored = _ledger(tx, import_id)
             tx.execute(
                 "corrections/decide",
@@ -644,6 +656,16 @@ class CorrectionStore:
 
 
 # --- pages ------------------------------------------------------------------------------
+
+
+def _require_all_there(tx: Transaction, import_id: int) -> None:
+    if removed := removed_of_import(tx, import_id):
+        message = (
+            f"{removed} records of import {import_id} were removed after their term and "
+            "are sums now, which cannot be taken back; correct its customers with credit "
+            "notes (etl invoice:credit), the import stays as it is"
+        )
+        raise ConfigError(message)
 
 
 def _cycle_pages(cycles: pl.DataFrame) -> Iterator[Page]:

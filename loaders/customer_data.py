@@ -21,6 +21,7 @@ SHORT: Final = (
     "charges",
     "totals",
     "totals_lines",
+    "allowances",
     "revisions",
     "aggregates",
     "insights",

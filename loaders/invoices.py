@@ -21,9 +21,9 @@ from typing import Any, Final
 import polars as pl
 
 from loaders.database import Database, Transaction
-from transforms.cdr import INSTANT, Schema, require
+from transforms.cdr import Schema, require
 from transforms.customer_charges import CHARGES
-from transforms.errors import ConfigError, ContractError, MoneyError
+from transforms.errors import ContractError, MoneyError
 from transforms.invoice import (
     CREDIT,
     Amounts,
@@ -34,6 +34,7 @@ from transforms.invoice import (
     seal,
 )
 from transforms.invoice_gates import DELIVERED, UNOWNED
+from transforms.rated_totals import ALLOWANCES
 from transforms.reference import CUSTOMERS, SUBSCRIPTIONS
 from transforms.vat import VatLine
 
@@ -103,20 +104,6 @@ VAT: Final[Schema] = {
 }
 """A row of ``invoice_vat``."""
 
-CALLS: Final[Schema] = {
-    "call_date": INSTANT,
-    "usage_type": pl.String(),
-    "direction": pl.String(),
-    "subscriber": pl.String(),
-    "other": pl.String(),
-    "zone": pl.String(),
-    "duration_s": pl.Int64(),
-    "volume_bytes": pl.Int64(),
-    "events": pl.Int64(),
-    "cost_micros": pl.Int64(),
-}
-"""What a specification says of a record."""
-
 DOCUMENTS: Final[Schema] = {
     "customer_id": pl.Int64(),
     "cycle_start_date": pl.Date(),
@@ -163,10 +150,26 @@ USAGE: Final[Schema] = {
 CYCLE: Final[Schema] = {"customer_id": pl.Int64(), "cycle_start_date": pl.Date()}
 _REVISIONS: Final[Schema] = {**CYCLE, "revision": pl.Int64()}
 
+PLANS: Final[Schema] = {
+    **_REVISIONS,
+    "rate_plan": pl.String(),
+    "rate_plan_version": pl.String(),
+}
+"""By which plan a revision of totals was made."""
+
 Cycle = tuple[int, date]
 
 _TEXTS_OF_DRAFT: Final = ("refers_to", "supplier", "customer", "terms", "notes")
 """Fields of a draft that are kept as JSON."""
+
+
+@dataclass(frozen=True)
+class IssuedSum:
+    """How many invoices, deltas and credit notes there are of a currency."""
+
+    currency: str
+    count: int
+    gross_cents: int
 
 
 @dataclass(frozen=True)
@@ -274,6 +277,17 @@ class InvoiceStore:
                 most=most,
             )
 
+    def sums(self) -> tuple[IssuedSum, ...]:
+        """Count everything that was ever issued, and add it up, by currency."""
+        with self._database.snapshot() as tx:
+            rows = tx.rows("invoice/sums")
+        return tuple(
+            IssuedSum(
+                str(row["currency"]), int(row["invoice_count"]), int(row["gross_cents"])
+            )
+            for row in rows
+        )
+
     def pages(
         self, day: date | None = None, customer_id: int | None = None
     ) -> Iterator[list[Invoice]]:
@@ -291,35 +305,6 @@ class InvoiceStore:
                 return
             yield page
             after = page[-1].number
-
-    def calls(self, invoice: Invoice) -> Iterator[dict[str, Any]]:
-        """Read the records of an invoice's cycle one by one, in the order of time.
-
-        Raises:
-            ConfigError: When they were removed after their term.
-        """
-        draft = invoice.draft
-        with self._database.snapshot() as tx:
-            kept = tx.rows(
-                "retention/kept",
-                customer_id=draft.customer_id,
-                cycle_start_date=draft.cycle_start_date,
-            )
-        if int(kept[0]["record_count"]):
-            message = f"{invoice.number}: its records were removed after their term"
-            raise ConfigError(message)
-        return self._calls(invoice)
-
-    def _calls(self, invoice: Invoice) -> Iterator[dict[str, Any]]:
-        with self._database.snapshot() as tx:
-            for frame in tx.frames(
-                "invoice/calls",
-                CALLS,
-                customer_id=invoice.draft.customer_id,
-                cycle_start_date=invoice.draft.cycle_start_date,
-                cycle_end_date=invoice.draft.cycle_end_date,
-            ):
-                yield from frame.iter_rows(named=True)
 
     def documents(self, tx: Transaction, customer_ids: Sequence[int]) -> pl.DataFrame:
         """Read what was issued (DOCUMENTS) for customers, by cycle and in order."""
@@ -376,6 +361,14 @@ class InvoiceStore:
         """Read the lines of totals (USAGE) of cycles that start in ``[since, until)``."""
         return _paged(tx, "invoice/usage", USAGE, customer_ids, since=since, until=until)
 
+    def allowances(
+        self, tx: Transaction, customer_ids: Sequence[int], since: date, until: date
+    ) -> pl.DataFrame:
+        """Read what allowances gave (ALLOWANCES) in cycles that start within bounds."""
+        return _paged(
+            tx, "invoice/allowances", ALLOWANCES, customer_ids, since=since, until=until
+        )
+
     def dirty(self, tx: Transaction, customer_ids: Sequence[int]) -> set[Cycle]:
         """Read the cycles whose records changed since their totals."""
         frame = _paged(tx, "invoice/dirty", CYCLE, customer_ids)
@@ -396,8 +389,35 @@ class InvoiceStore:
     def plan_document(self, name: str, version: str | None) -> str | None:
         """Read the texts of a rate plan's version; of the current one for None."""
         with self._database.snapshot() as tx:
-            row = tx.row("invoice/plan", rate_plan=name, version=version)
+            return self.plan_document_in(tx, name, version)
+
+    def plan_document_in(
+        self, tx: Transaction, name: str, version: str | None
+    ) -> str | None:
+        """Do what :meth:`plan_document` does, inside the caller's transaction."""
+        row = tx.row("invoice/plan", rate_plan=name, version=version)
         return None if row is None else str(row["document"])
+
+    def plans_of(
+        self, tx: Transaction, invoices: Sequence[Invoice]
+    ) -> dict[str, tuple[str, str]]:
+        """Read by which plan, in which version, the usage of invoices was rated.
+
+        Of several plans in one cycle, and of their versions, there is one name for all.
+        """
+        ids = sorted({invoice.draft.customer_id for invoice in invoices})
+        frame = _paged(tx, "invoice/plans_of_revisions", PLANS, ids)
+        known = {
+            (customer_id, start, revision): (plan, version)
+            for customer_id, start, revision, plan, version in frame.iter_rows()
+        }
+        return {
+            invoice.number: known[key]
+            for invoice in invoices
+            for draft in [invoice.draft]
+            for key in [(draft.customer_id, draft.cycle_start_date, draft.revision)]
+            if key in known
+        }
 
     def replace_charges(self, charges: pl.DataFrame) -> None:
         """Replace the whole list of charges (CHARGES)."""

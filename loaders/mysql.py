@@ -135,6 +135,7 @@ class MySQLDatabase(Database):
     """A database on a MySQL 8+ or MariaDB 10.6+ server."""
 
     dialect = "mysql"
+    writers = CONNECTIONS
 
     def __init__(self, url: URL, *, temp_dir: Path | None) -> None:
         """Check the URL; nothing is connected yet.
@@ -274,10 +275,10 @@ class MySQLTransaction(Transaction):
                 columns = self._columns(table)
                 require_fit(table, frame, columns)
                 sent = said(frame, columns)
-                query = load_statement(table, sent.columns)
+                query, once = load_statement(table, sent), (*sent.once.values(),)
                 left = frame.height
-                for batch in csv_batches(sent, batch_rows):
-                    self._load_batch(table, query, batch, min(left, batch_rows))
+                for batch in csv_batches(sent.frame, batch_rows):
+                    self._load_batch(table, query, once, batch, min(left, batch_rows))
                     left -= batch_rows
         except BaseException as exc:
             # The driver may be in the middle of an answer: never ask it anything again.
@@ -286,13 +287,20 @@ class MySQLTransaction(Transaction):
             raise
         return frame.height
 
-    def _load_batch(self, table: str, query: str, batch: memoryview, rows: int) -> None:
+    def _load_batch(
+        self,
+        table: str,
+        query: str,
+        once: tuple[str | int, ...],
+        batch: memoryview,
+        rows: int,
+    ) -> None:
         """Hand one batch over and prove that each of its rows was stored as it is."""
         path = self._folder / f"{next(FILE_NUMBERS)}.csv"
         write_private(path, batch)
         try:
             with self._driver().cursor() as cursor:
-                cursor.execute(query, (str(path),))
+                cursor.execute(query, (str(path), *once))
                 stored, warned = cursor.rowcount, cursor.warning_count
         finally:
             path.unlink()

@@ -30,6 +30,15 @@ def prepare_driver(url: str) -> None:
         import_module("loaders.mysql")
 
 
+def driver_of(url: str) -> str:
+    """Return the part of a URL that holds no secret: ``mysql+mysqlconnector://``.
+
+    Raises:
+        ConfigError: When the URL is not one of ours.
+    """
+    return f"{_parsed(url).drivername}://"
+
+
 def open_database(url: str, *, temp_dir: Path | None = None) -> Database:
     """Open ``sqlite:///var/etl.db`` or ``mysql+mysqlconnector://user:secret@host/etl``.
 

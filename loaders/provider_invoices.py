@@ -8,6 +8,7 @@ Units: ``_micros`` whole micros.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -16,6 +17,9 @@ from loaders.imports import CUSTOMERS_PER_QUERY
 from loaders.retention import removed_of_import
 from transforms.errors import ConfigError, MoneyError
 from transforms.provider_invoice import CHARGED, ProviderInvoice
+
+TOLD: Final = "invoice_total"
+"""The kind of decision by which a person tells what a provider's own invoice says."""
 
 Compute = Callable[[Iterable[pl.DataFrame]], ProviderInvoice]
 
@@ -27,6 +31,26 @@ class InvoicedImport:
     import_id: int
     provider: str
     invoice: ProviderInvoice
+
+
+@dataclass(frozen=True)
+class Charged:
+    """What a provider charges for one import, as it was worked out from its records."""
+
+    import_id: int
+    provider: str
+    currency: str
+    record_count: int
+    cost_micros: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the invoice that a provider sent says, as a person told it."""
+
+    amount_micros: int
+    invoice: str
+    by: str
 
 
 class ProviderInvoiceStore:
@@ -78,6 +102,40 @@ class ProviderInvoiceStore:
             )
             raise MoneyError(message)
         return InvoicedImport(import_id, span["provider"], invoice)
+
+    def charged(self, import_id: int) -> Charged | None:
+        """Read what was worked out for an import; None when nothing was yet."""
+        with self._database.snapshot() as tx:
+            row = tx.row("provider_invoice/charged", import_id=import_id)
+        if row is None:
+            return None
+        return Charged(
+            import_id,
+            str(row["provider"]),
+            str(row["currency"]),
+            int(row["record_count"]),
+            int(row["cost_micros"]),
+        )
+
+    def told(self, import_id: int) -> Told | None:
+        """Read what a person told last of the provider's own invoice."""
+        with self._database.snapshot() as tx:
+            row = tx.row("provider_invoice/told", import_id=import_id)
+        if row is None:
+            return None
+        return Told(int(row["cost_micros"]), str(row["reason"]), str(row["decided_by"]))
+
+    def tell(self, tx: Transaction, charged: Charged, told: Told) -> None:
+        """Keep what a provider's own invoice says, in the caller's transaction."""
+        tx.execute(
+            "corrections/decide",
+            import_id=charged.import_id,
+            decision=TOLD,
+            decided_by=told.by,
+            record_count=charged.record_count,
+            cost_micros=told.amount_micros,
+            reason=told.invoice,
+        )
 
     def write(self, tx: Transaction, invoiced: InvoicedImport) -> None:
         """Store an invoice in the caller's transaction; the one before it is replaced."""

@@ -17,8 +17,9 @@ import polars as pl
 from loaders.database import Database, Transaction
 from loaders.totals import CYCLE, TotalsStore
 from transforms.cdr import INSTANT, Schema, require
-from transforms.rated_totals import REASONS, in_cycle
+from transforms.rated_totals import ALLOWANCES, REASONS, in_cycle
 from transforms.reference import CUSTOMER_RATE_PLANS, RatePlanText
+from transforms.revisions import ARRIVALS, CORRECTIONS, Happened
 
 IDS_PER_QUERY: Final = 500
 
@@ -45,6 +46,13 @@ _IMPORTS: Final[Schema] = {
     "file_name": pl.String(),
     "record_count": pl.Int64(),
     "finished_at": INSTANT,
+}
+
+
+_REVISIONS: Final[Schema] = {
+    "revision": pl.Int64(),
+    "reason": pl.String(),
+    "read_at": INSTANT,
 }
 
 
@@ -87,6 +95,16 @@ class RatePlanStore:
                 cycle_start_date=cycle_start_date,
             )
 
+    def allowances(self, customer_id: int, cycle_start_date: date) -> pl.DataFrame:
+        """Read what the allowances of a cycle gave (ALLOWANCES)."""
+        with self._database.snapshot() as tx:
+            return tx.frame(
+                "rate_plan/allowances",
+                ALLOWANCES,
+                customer_id=customer_id,
+                cycle_start_date=cycle_start_date,
+            )
+
     def imports(
         self, customer_id: int, cycle_start_date: date
     ) -> list[tuple[int, str, int, datetime]]:
@@ -99,6 +117,34 @@ class RatePlanStore:
                 cycle_start_date=cycle_start_date,
             )
         return [(row[0], row[1], row[2], row[3]) for row in frame.iter_rows()]
+
+    def happened(self, customer_id: int, start: date, end: date) -> Happened:
+        """Read what came to the records of a cycle and was replaced in it."""
+        cycle = {
+            "customer_id": customer_id,
+            "cycle_start_date": start,
+            "cycle_end_date": end,
+        }
+        with self._database.snapshot() as tx:
+            return Happened(
+                tx.frame("rate_plan/arrivals", ARRIVALS, **cycle),
+                tx.frame("rate_plan/corrections", CORRECTIONS, **cycle),
+                end,
+            )
+
+    def made(self, customer_id: int, start: date) -> dict[int, tuple[str, datetime]]:
+        """Read why each revision of a cycle was made, and when its records were read.
+
+        A revision from before this was kept is not among them.
+        """
+        with self._database.snapshot() as tx:
+            frame = tx.frame(
+                "rate_plan/revisions",
+                _REVISIONS,
+                customer_id=customer_id,
+                cycle_start_date=start,
+            )
+        return {number: (reason, read_at) for number, reason, read_at in frame.iter_rows()}
 
 
 def plan_currencies(tx: Transaction) -> dict[str, str]:

@@ -121,6 +121,8 @@ class RetentionStore:
             tx.execute("retention/keep_superseded", **span)
             removed = tx.execute("retention/remove_call", **span)
             tx.execute("retention/remove_superseded", **span)
+            tx.execute("retention/forget_lines", **cycle)
+            tx.execute("retention/forget_insights", **cycle)
             kept = tx.rows("retention/kept", **cycle)[0]
             if (int(kept["record_count"]), int(kept["cost_micros"])) != stored:
                 message = (

@@ -10,10 +10,12 @@ locks.
 Units: ``_ms`` milliseconds.
 """
 
+import errno
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -68,6 +70,7 @@ class SQLiteDatabase(Database):
     """A database in one SQLite file."""
 
     dialect = "sqlite"
+    writers = 1
 
     def __init__(self, url: URL) -> None:
         """Make the file when it is missing; it is opened by the first question.
@@ -254,8 +257,14 @@ def _file(url: URL) -> Path:
     path = Path(str(url.database)).absolute()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # A file that is there is not opened: to close it again would drop every lock that
+        # this process has on it, and another process would take our log away from us.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as exc:
         message = f"the database file {path} cannot be used: {exc.strerror}"
         raise ConfigError(message) from exc
+    if not os.access(path, os.R_OK | os.W_OK):
+        message = f"the database file {path} cannot be used: {os.strerror(errno.EACCES)}"
+        raise ConfigError(message)
     return path

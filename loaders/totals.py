@@ -17,6 +17,7 @@ Units: ``_micros`` whole micros, ``_s`` seconds, ``_bytes`` bytes.
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 from typing import Final
 
 import polars as pl
@@ -26,6 +27,7 @@ from loaders.retention import closed_cycles
 from transforms.cdr import INSTANT, Schema, require
 from transforms.errors import ConfigError, StoreError
 from transforms.rated_totals import REASONS, RECORDS
+from transforms.revisions import COMPUTED
 from transforms.totals import CYCLE_KEY, HEADERS, LINES, PAIRS, USAGE, lines_json
 
 CUSTOMERS_PER_QUERY: Final = 500
@@ -34,8 +36,8 @@ CUSTOMERS_PER_QUERY: Final = 500
 NO_IMPORT: Final = 0
 """An id no import has; it keeps a list of ids from being empty."""
 
-DIRTY: Final[Schema] = {**PAIRS, "mark": pl.Int64()}
-"""A cycle that waits for totals, and the mark that was seen on it."""
+DIRTY: Final[Schema] = {**PAIRS, "mark": pl.Int64(), "reason": pl.String()}
+"""A cycle that waits for totals, the mark that was seen on it, and why it was marked."""
 
 CYCLE: Final[Schema] = {
     "customer_id": pl.Int64(),
@@ -87,6 +89,7 @@ REAL: Final[Schema] = {
 }
 """What a cycle costs as it is stored now."""
 
+_CLOCK: Final[Schema] = {"moment": INSTANT}
 _CURRENT: Final[Schema] = {**REVISIONS, "content_sha256": pl.String()}
 _SWAP: Final[Schema] = {**HEADERS, "revision": pl.Int64()}
 
@@ -155,7 +158,7 @@ class TotalsStore:
             reason: Why, for people: ``import 7``.
         """
         if not pairs.is_empty():
-            _stage(tx, pairs)
+            stage(tx, pairs)
             tx.execute("totals/mark_dirty", reason=reason)
 
     def dirty(
@@ -219,11 +222,15 @@ class TotalsStore:
         """
         _refuse_closed(tx, pairs)
         unready = _unready(tx)
-        for page in _pages(pairs):
-            start = pl.lit(page["cycle_start_date"], pl.Date).alias("cycle_start_date")
-            frames = _proved(tx, page, unready, 50_000, "rate_plan/records", RECORDS)
+        path = "rate_plan/records"
+        for start, pages in groupby(_pages(pairs), lambda page: page["cycle_start_date"]):
+            frames = (
+                frame
+                for page in pages
+                for frame in _proved(tx, page, unready, 50_000, path, RECORDS)
+            )
             for frame in _whole_customers(frames, page_rows):
-                yield frame.with_columns(start)
+                yield frame.with_columns(cycle_start_date=pl.lit(start, pl.Date))
 
     def write(
         self,
@@ -244,7 +251,8 @@ class TotalsStore:
                 cycles that were not dirty.
             guard: Called first; raises when this run may no longer write.
             chain: Called last, with what was written; its writes are in the same commit.
-            reasons: Frame ``REASONS``: why usage of these cycles has no price.
+            reasons: Frame ``REASONS``: why usage of these cycles has no price; None leaves
+                what is stored of that.
 
         Returns:
             The cycles written and the cycles left as they were.
@@ -253,17 +261,17 @@ class TotalsStore:
         rows = require(lines, LINES, "TotalsStore.write lines")
         marks = seen.select(*CYCLE_KEY, "mark")
         pairs = new.join(marks, on=CYCLE_KEY, how="left", maintain_order="left")
-        why = pl.DataFrame(schema=REASONS) if reasons is None else reasons
-        unrated = require(why, REASONS, "TotalsStore.write reasons")
 
         def work(tx: Transaction) -> Written:
             guard(tx)
-            _stage(tx, pairs)
+            stage(tx, pairs)
             current = tx.frame("totals/lock_current", _CURRENT)
             changed, unchanged = _compare(new, current)
             tx.execute("totals/clear_dirty")
-            tx.execute("rate_plan/delete_reasons")
-            tx.load("total_unrated_reason", unrated)
+            if reasons is not None:
+                tx.execute("rate_plan/delete_reasons")
+                unrated = require(reasons, REASONS, "TotalsStore.write reasons")
+                tx.load("total_unrated_reason", unrated)
             if not changed.is_empty():
                 _swap(tx, changed, rows)
             written = Written(_revisions(changed), _revisions(unchanged))
@@ -271,6 +279,33 @@ class TotalsStore:
             return written
 
         return self._database.run(work)
+
+    def clock(self, tx: Transaction) -> datetime:
+        """Read what time it is by the database's clock, before the records are read."""
+        moment: datetime = tx.frame("monitor/clock", _CLOCK).item()
+        return moment
+
+    def explain(
+        self,
+        tx: Transaction,
+        changed: pl.DataFrame,
+        seen: pl.DataFrame,
+        read_at: datetime,
+        reason: str = COMPUTED,
+    ) -> None:
+        """Keep why revisions were made, inside the transaction that writes them.
+
+        Args:
+            tx: The transaction of :meth:`write`.
+            changed: Frame ``REVISIONS``: the new revisions.
+            seen: Frame ``DIRTY``: the marks that are cleared with them.
+            read_at: When the records were read, by the database's clock.
+            reason: Why cycles without a mark were computed.
+        """
+        marks = seen.select(*CYCLE_KEY, "reason")
+        rows = changed.join(marks, on=CYCLE_KEY, how="left", maintain_order="left")
+        told = rows.with_columns(pl.col("reason").fill_null(reason), read_at=read_at)
+        tx.load("total_revision", told.with_columns(pl.col("read_at").cast(INSTANT)))
 
     def backup(self, pairs: pl.DataFrame) -> int:
         """Copy the current revision of cycles into the backup table where it is missing.
@@ -287,7 +322,7 @@ class TotalsStore:
         """Do what :meth:`backup` does, inside the caller's transaction."""
         if pairs.is_empty():
             return 0
-        _stage(tx, pairs)
+        stage(tx, pairs)
         tx.frame("totals/lock_current", _CURRENT)
         return _back_up(tx)
 
@@ -447,8 +482,13 @@ def _proved(
 # --- writing ----------------------------------------------------------------------------
 
 
-def _stage(tx: Transaction, pairs: pl.DataFrame) -> None:
-    """Hand the cycles to the database as a table of this connection."""
+def stage(tx: Transaction, pairs: pl.DataFrame) -> None:
+    """Hand the cycles to the database as ``totals_pair``, a table of this connection.
+
+    Args:
+        tx: The transaction that asks about them next.
+        pairs: Needs ``CYCLE``; a column ``mark`` is handed over too.
+    """
     marked = pairs if "mark" in pairs.columns else pairs.with_columns(mark=None)
     rows = marked.with_columns(pl.col("mark").cast(pl.Int64)).select(*CYCLE, "mark")
     tx.execute("totals/create_pair")
@@ -467,7 +507,7 @@ def _compare(new: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl
 
 
 def _swap(tx: Transaction, changed: pl.DataFrame, lines: pl.DataFrame) -> None:
-    _stage(tx, changed)
+    stage(tx, changed)
     _back_up(tx)
     tx.execute("totals/delete_lines")
     own = lines.join(changed.select(CYCLE_KEY), on=CYCLE_KEY, how="semi")

@@ -20,21 +20,26 @@ from typing import Final
 import polars as pl
 
 from transforms.cdr import Schema
-from transforms.rate_plan import Allowance
+from transforms.rate_plan import UNIT_OF, Allowance
 from transforms.rate_plan_checks import covers
-from transforms.rating_tables import Prepared
+from transforms.rating_tables import Prepared, scattered
 
 LEFT: Final[Schema] = {
     "customer_id": pl.Int64(),
     "cycle_start_date": pl.Date(),
-    "subscriber": pl.String(),
+    "rate_plan": pl.String(),
     "allowance": pl.String(),
+    "subscriber": pl.String(),
+    "unit": pl.String(),
+    "is_once": pl.Boolean(),
     "size": pl.Int64(),
+    "available": pl.Int64(),
     "used": pl.Int64(),
     "left": pl.Int64(),
 }
-"""What is left of each pool at the end of a cycle; ``subscriber`` is empty where a
-customer's lines share it. Money in micros."""
+"""What each pool gave in a cycle: of what was ``available`` at its start, what was
+``used`` in it, and what is ``left`` at its end. ``subscriber`` is empty where a customer's
+lines share the pool; ``unit`` is ``s``, ``bytes``, ``events`` or ``micros``."""
 
 USED: Final[Schema] = {
     "customer_id": pl.Int64(),
@@ -42,7 +47,13 @@ USED: Final[Schema] = {
     "allowance": pl.String(),
     "used": pl.Int64(),
 }
-"""What was used of one-off allowances before the records at hand."""
+"""What was used of one-off allowances before the cycles at hand; ``subscriber`` as in
+``LEFT``."""
+
+
+_CYCLE: Final = ("customer_id", "cycle_start_date")
+_POOL: Final = ("customer_id", "subscriber")
+"""Whose a pool is, beside its cycle."""
 
 
 @dataclass(frozen=True)
@@ -76,23 +87,23 @@ def draw_units(
     records = records.with_columns(
         is_covered=pl.lit(value=False), is_fee_covered=pl.lit(value=False)
     )
-    left: list[pl.DataFrame] = [pl.DataFrame(schema=LEFT)]
+    left: list[pl.DataFrame] = []
     for allowance in _of_kind(prepared, is_money=False):
-        block = allowance.block
         can_use = _can_use(allowance, prepared) & (pl.col("quantity") > 0)
-        needed = pl.when(can_use).then(-(-pl.col("rest") // block) * block).otherwise(0)
-        drawn = _draw(records, allowance, needed, cycles, used)
-        given = pl.min_horizontal("rest", "given")
+        covered = records.select(can_use.alias("covered")).to_series()
+        needed = -(-pl.col("rest") // allowance.block) * allowance.block
+        drawn = _draw(records, pl.when(covered).then(needed), allowance, cycles, used)
+        given = pl.min_horizontal("rest", pl.lit(drawn.given))
         pays_fee = allowance.connect_fee == "included"
-        records = drawn.records.with_columns(
+        records = records.with_columns(
             rest=pl.col("rest") - given,
-            is_covered=pl.col("is_covered") | can_use,
+            is_covered=pl.col("is_covered") | covered,
             # Whoever carries the first unit of a record carries its connect fee.
             is_fee_covered=pl.col("is_fee_covered")
             | (pl.lit(pays_fee) & (pl.col("rest") == pl.col("quantity")) & (given > 0)),
-        ).drop("given")
+        )
         left.append(drawn.left)
-    return Drawn(records, pl.concat(left))
+    return Drawn(records, _of_plan(left, prepared))
 
 
 def draw_money(
@@ -113,17 +124,22 @@ def draw_money(
         Records with ``charge_micros`` less what was given, and ``allowance_micros``.
     """
     records = records.with_columns(allowance_micros=pl.lit(0, pl.Int64))
-    left: list[pl.DataFrame] = [pl.DataFrame(schema=LEFT)]
+    left: list[pl.DataFrame] = []
     for allowance in _of_kind(prepared, is_money=True):
-        charged = pl.col("charge_micros").fill_null(0).clip(0)
-        needed = pl.when(_can_use(allowance, prepared)).then(charged).otherwise(0)
-        drawn = _draw(records, allowance, needed, cycles, used)
-        records = drawn.records.with_columns(
-            charge_micros=pl.col("charge_micros") - pl.col("given"),
-            allowance_micros=pl.col("allowance_micros") + pl.col("given"),
-        ).drop("given")
+        needed = pl.when(_can_use(allowance, prepared)).then("charge_micros")
+        drawn = _draw(records, needed, allowance, cycles, used)
+        records = records.with_columns(
+            charge_micros=pl.col("charge_micros") - drawn.given,
+            allowance_micros=pl.col("allowance_micros") + drawn.given,
+        )
         left.append(drawn.left)
-    return Drawn(records, pl.concat(left))
+    return Drawn(records, _of_plan(left, prepared))
+
+
+def _of_plan(left: list[pl.DataFrame], prepared: Prepared) -> pl.DataFrame:
+    plan = pl.lit(prepared.plan.id).alias("rate_plan")
+    named = [each.with_columns(plan).select(list(LEFT)) for each in left]
+    return pl.concat([pl.DataFrame(schema=LEFT), *named])
 
 
 def _of_kind(prepared: Prepared, *, is_money: bool) -> Iterator[Allowance]:
@@ -150,27 +166,44 @@ def _can_use(allowance: Allowance, prepared: Prepared) -> pl.Expr:
     return is_covered.fill_null(value=False)
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What an allowance gave each record, and what is left of its pools."""
+
+    given: pl.Series
+    left: pl.DataFrame
+
+
 def _draw(
     records: pl.DataFrame,
-    allowance: Allowance,
     needed: pl.Expr,
+    allowance: Allowance,
     cycles: pl.DataFrame,
     used: pl.DataFrame,
-) -> Drawn:
-    """Give each record what is left for it, by running sums over its pool."""
-    pool = ["customer_id"]
-    pool += ["cycle_start_date"] if allowance.period == "cycle" else []
-    pool += ["subscriber"] if allowance.pool == "line" else []
-    opened, size = _opened(records, allowance, used)
+) -> _Given:
+    """Give each record what is left for it, by running sums over its pool.
+
+    Only records that need something (above 0, not null) take part.
+    """
+    asking = records.select("row", *_CYCLE, _line(allowance), _needed=needed).filter(
+        pl.col("_needed") > 0
+    )
+    pool = ["subscriber", *(_CYCLE if allowance.period == "cycle" else ["customer_id"])]
+    opened, size = _opened(asking, allowance, used)
     before = pl.col("_needed").cum_sum().over(pool) - pl.col("_needed")
-    given = opened.with_columns(_needed=needed.cast(pl.Int128)).with_columns(
+    given = opened.with_columns(pl.col("_needed").cast(pl.Int128)).select(
+        "row",
+        *_CYCLE,
+        "subscriber",
         given=(
             pl.min_horizontal(size, before + pl.col("_needed"))
             - pl.min_horizontal(size, before)
-        ).cast(pl.Int64)
+        ).cast(pl.Int64),
     )
-    left = _left(given, allowance, cycles, used)
-    return Drawn(given.drop("_needed", "_size", strict=False), left)
+    return _Given(
+        scattered(given["row"], given["given"], records.height),
+        _left(given, records, allowance, cycles, used),
+    )
 
 
 def _opened(
@@ -180,61 +213,65 @@ def _opened(
     whole = pl.lit(allowance.size, pl.Int128)
     if allowance.period == "cycle" or used.is_empty():
         return records, whole
-    own = _used_before(allowance, used)
-    keys = ["customer_id", *(["subscriber"] if allowance.pool == "line" else [])]
-    sizes = own.select(*keys, _size=(allowance.size - pl.col("used")).clip(0))
-    joined = records.join(
-        sizes, on=keys, how="left", maintain_order="left", nulls_equal=True
-    )
-    return joined, pl.col("_size").fill_null(allowance.size).cast(pl.Int128)
+    before = _used_before(allowance, used)
+    sizes = before.select(*_POOL, _size=(allowance.size - pl.col("before")).clip(0))
+    opened = records.join(sizes, on=_POOL, how="left", maintain_order="left")
+    return opened, pl.col("_size").fill_null(allowance.size).cast(pl.Int128)
 
 
 def _used_before(allowance: Allowance, used: pl.DataFrame) -> pl.DataFrame:
-    return used.filter(pl.col("allowance") == allowance.name)
+    """What earlier cycles used of one allowance, by pool."""
+    own = used.filter(pl.col("allowance") == allowance.name)
+    return own.select("customer_id", "subscriber", before="used")
+
+
+def _line(allowance: Allowance) -> pl.Expr:
+    """Whose pool a record draws from: its line's, or none's because they share one."""
+    if allowance.pool == "customer":
+        return pl.lit("").alias("subscriber")
+    return pl.col("subscriber").fill_null("")
 
 
 def _left(
     given: pl.DataFrame,
+    records: pl.DataFrame,
     allowance: Allowance,
     cycles: pl.DataFrame,
     used: pl.DataFrame,
 ) -> pl.DataFrame:
-    """What is left of each pool at the end of each cycle.
+    """What each pool gave in each cycle, and what is left of it.
 
     Pools of a customer are there from the start; a line's with its first record.
     """
-    is_shared = allowance.pool == "customer"
-    line = pl.lit("") if is_shared else pl.col("subscriber").fill_null("")
-    key = ["customer_id", "cycle_start_date", "subscriber"]
-    drawn = (
-        given.select("customer_id", "cycle_start_date", line.alias("subscriber"), "given")
-        .group_by(key)
-        .agg(pl.col("given").cast(pl.Int128).sum())
-    )
-    if is_shared:
+    key = [*_CYCLE, "subscriber"]
+    drawn = given.group_by(key).agg(pl.col("given").cast(pl.Int128).sum())
+    is_once = allowance.period == "once"
+    if allowance.pool == "customer":
         pools = cycles.with_columns(subscriber=pl.lit(""))
-    elif allowance.period == "cycle":
-        pools = drawn
-    else:
+    elif is_once:
         # A one-off pool of a line lasts over every cycle of its customer.
-        lines = drawn.select("customer_id", "subscriber").unique()
+        lines = records.select("customer_id", _line(allowance)).unique()
         pools = cycles.join(lines, on="customer_id")
-    pools = pools.select(key).sort(key)
-    sums = pools.join(drawn, on=key, how="left", maintain_order="left").with_columns(
-        pl.col("given").fill_null(0)
+    else:
+        pools = records.select(*_CYCLE, _line(allowance)).unique()
+    size = pl.lit(allowance.size, pl.Int128)
+    sums = (
+        pools.select(key)
+        .sort(key)
+        .join(drawn, on=key, how="left", maintain_order="left")
+        .with_columns(used=pl.col("given").fill_null(0), available=size)
     )
-    if allowance.period == "once":
-        once = pl.col("given").cum_sum().over("customer_id", "subscriber")
-        own = _used_before(allowance, used).select(
-            "customer_id", pl.col("subscriber").fill_null(""), before="used"
-        )
+    if is_once:
+        earlier = pl.col("used").cum_sum().over(_POOL) - pl.col("used")
         sums = sums.join(
-            own, on=["customer_id", "subscriber"], how="left", maintain_order="left"
-        ).with_columns(given=once + pl.col("before").fill_null(0))
-    return sums.select(
-        *key,
+            _used_before(allowance, used), on=_POOL, how="left", maintain_order="left"
+        ).with_columns(available=(size - earlier - pl.col("before").fill_null(0)).clip(0))
+    unit = "micros" if allowance.units is None else UNIT_OF[allowance.usage[0]]
+    return sums.with_columns(
         pl.lit(allowance.name).alias("allowance"),
+        pl.lit(unit).alias("unit"),
+        pl.lit(is_once).alias("is_once"),
         pl.lit(allowance.size, pl.Int64).alias("size"),
-        pl.col("given").cast(pl.Int64).alias("used"),
-        (allowance.size - pl.col("given")).clip(0).cast(pl.Int64).alias("left"),
+        pl.col("available", "used").cast(pl.Int64),
+        (pl.col("available") - pl.col("used")).cast(pl.Int64).alias("left"),
     )

@@ -75,7 +75,7 @@ def read_charges(
             customer_id,
             kind,
             cells.read("name", _name),
-            cells.read("amount", _micros),
+            cells.read("amount", read_micros),
             cells.read("quantity", lambda text: _whole(text or "1")),
             cells.read("valid_from", _day),
             cells.read("valid_to", _day),
@@ -143,7 +143,12 @@ def _name(text: str) -> str:
     return text
 
 
-def _micros(text: str) -> int:
+def read_micros(text: str) -> int:
+    """Read an amount such as ``-12.50`` exactly.
+
+    Raises:
+        ValueError: When it is no such amount.
+    """
     found = re.fullmatch(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,6}))?", text)
     if found is None:
         message = "must be an amount such as 12.50, with at most six decimals"

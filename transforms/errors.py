@@ -16,6 +16,7 @@ Faults in data are rows (rejected, suspended); faults in the world are these::
     |   |   `-- StoreBusy        3  another transaction was in the way; run this one again
     |   `-- FenceLost            3  another owner took over; this one must not write
     |-- StorageError             3  the disk refused; worth trying again with room on it
+    |-- WorkerLost               3  those that worked on a task died over it
     |-- LeaseHeld               75  another run holds the lease
     `-- Stopped                143  stopped by SIGTERM after a checkpoint
 
@@ -97,6 +98,10 @@ class FenceLost(StoreError):  # noqa: N818 - a state, not a mistake
 
 class StorageError(BillingError):
     """The disk refused to keep a file: full, read-only, over quota or unreachable."""
+
+
+class WorkerLost(BillingError):  # noqa: N818 - a state, not a mistake
+    """The processes or machines that worked on a task died over it."""
 
 
 class LeaseHeld(BillingError):  # noqa: N818 - a state, not a mistake

@@ -22,15 +22,19 @@ from transforms.invoice import (
     InvoiceLine,
     LineKind,
 )
+from transforms.invoice_texts import Language
 from transforms.money import RoundingMode, round_ratio
+from transforms.rating_cycle import MAXIMUM_LINE, MINIMUM_LINE, VOLUME_LINE
 from transforms.vat import Taxed, VatLine, VatRule, breakdown, vat_of, vat_within
-
-Language = Literal["nl", "en"]
 
 ChargeKind = Literal["recurring", "one_off", "discount", "minimum"]
 
 ORDER: Final = ("voice", "sms", "mms", "data", "content", "fee", "adjustment")
-"""In which order usage stands on an invoice; other types come last."""
+"""In which order usage stands on an invoice; other types come after it."""
+
+OF_THE_CYCLE: Final = (VOLUME_LINE, MINIMUM_LINE, MAXIMUM_LINE)
+"""Usage types of lines that a plan charges for the whole cycle: no record adds to them.
+They stand below all usage, in this order."""
 
 LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "nl": {
@@ -41,6 +45,9 @@ LABELS: Final[Mapping[str, Mapping[str, str]]] = {
         "content": "Betaalde diensten",
         "fee": "Kosten van de aanbieder",
         "adjustment": "Correctie",
+        VOLUME_LINE: "Volume",
+        MINIMUM_LINE: "Aanvulling tot het minimum",
+        MAXIMUM_LINE: "Korting boven het maximum",
         "rounding": "Afronding",
         "vat_included": "Btw begrepen in de prijzen",
     },
@@ -52,6 +59,9 @@ LABELS: Final[Mapping[str, Mapping[str, str]]] = {
         "content": "Paid services",
         "fee": "Provider's fees",
         "adjustment": "Correction",
+        VOLUME_LINE: "Volume",
+        MINIMUM_LINE: "Addition up to the minimum",
+        MAXIMUM_LINE: "Reduction to the maximum",
         "rounding": "Rounding",
         "vat_included": "VAT included in the prices",
     },
@@ -236,7 +246,7 @@ def _priced(
         InvoiceLine(
             line_no=0,
             kind="usage",
-            name=_usage_name(each, labels),
+            name=place_name(each.usage_type, each.zone, labels),
             usage_type=each.usage_type,
             zone=each.zone,
             quantity=each.cdr_count,
@@ -266,17 +276,18 @@ def _priced(
 
 
 def _place(usage: Usage) -> tuple[int, str, str]:
-    known = usage.usage_type in ORDER
-    return (
-        ORDER.index(usage.usage_type) if known else len(ORDER),
-        usage.usage_type,
-        usage.zone,
-    )
+    rank = len(ORDER)
+    if usage.usage_type in ORDER:
+        rank = ORDER.index(usage.usage_type)
+    if usage.usage_type in OF_THE_CYCLE:
+        rank += 1 + OF_THE_CYCLE.index(usage.usage_type)
+    return rank, usage.usage_type, usage.zone
 
 
-def _usage_name(usage: Usage, labels: Mapping[str, str]) -> str:
-    label = labels.get(usage.usage_type, usage.usage_type)
-    return f"{label}, {usage.zone}" if usage.zone else label
+def place_name(usage_type: str, zone: str, labels: Mapping[str, str]) -> str:
+    """Name usage by its type and zone: ``Bellen, EU``."""
+    label = labels.get(usage_type, usage_type)
+    return f"{label}, {zone}" if zone else label
 
 
 def _plain_line(

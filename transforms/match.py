@@ -155,18 +155,17 @@ def cycles_of(owned: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
         MoneyError: When a sum does not fit in 64 bits.
     """
     days = customers.select("customer_id", "cycle_day")
-    placed = owned.select("customer_id", "call_date", "cost_micros").join(
-        days, on="customer_id", how="left"
+    by_day = owned.group_by("customer_id", pl.col("call_date").dt.date().alias("day")).agg(
+        pl.len().alias("record_count"), pl.col("cost_micros").cast(pl.Int128).sum()
     )
+    placed = by_day.join(days, on="customer_id", how="left")
     if placed["cycle_day"].null_count():
         message = "records have an owner that is not among the customers"
         raise ContractError(message)
-    start = cycle_start(pl.col("call_date"), pl.col("cycle_day"))
+    start = cycle_start(pl.col("day"), pl.col("cycle_day"))
     by_cycle = placed.group_by("customer_id", "cycle_day", start.alias("cycle_start_date"))
     try:
-        summed = by_cycle.agg(
-            pl.len().cast(pl.Int64).alias("record_count"), exact_sum("cost_micros")
-        )
+        summed = by_cycle.agg(exact_sum("record_count"), exact_sum("cost_micros"))
     except pl.exceptions.PolarsError as exc:
         message = "the costs of one cycle add up to more than 64 bits can hold"
         raise MoneyError(message) from exc

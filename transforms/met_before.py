@@ -236,12 +236,13 @@ def going_on(records: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
         fates: ``dedupe.FATE`` of those whose key is repeated.
     """
     final = fates.select("chunk", "row", "fate", pl.col("fingerprint").alias("final"))
-    return (
-        records.join(final, on=["chunk", "row"], how="left", maintain_order="left")
-        .filter(pl.col("fate").fill_null("first") == "first")
-        .with_columns(pl.coalesce("final", "fingerprint").alias("fingerprint"))
-        .drop("fate", "final")
+    judged = records.select("chunk", "row", "fingerprint").join(
+        final, on=["chunk", "row"], how="left", maintain_order="left"
     )
+    named = records.with_columns(
+        judged.select(pl.coalesce("final", "fingerprint").alias("fingerprint"))
+    )
+    return named.filter(judged["fate"].fill_null("first") == "first")
 
 
 def replaced_keys(superseding: pl.DataFrame) -> pl.DataFrame:

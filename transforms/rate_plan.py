@@ -23,6 +23,7 @@ Direction = Literal["out", "in"]
 ZeroLength = Literal["free", "connect_fee"]
 VolumeMode = Literal["graduated", "volume", "package"]
 Pool = Literal["line", "customer"]
+PlanChargeKind = Literal["recurring", "one_off", "discount"]
 Period = Literal["cycle", "once"]
 CoveredFee = Literal["included", "charged"]
 VatRounding = Literal["line", "invoice"]
@@ -197,6 +198,17 @@ class Allowance:
 
 
 @dataclass(frozen=True)
+class PlanCharge:
+    """Something a plan charges beside usage."""
+
+    name: str
+    kind: PlanChargeKind
+    amount_micros: int
+    """Of one piece; a discount takes it off."""
+    per: Pool = "customer"
+
+
+@dataclass(frozen=True)
 class DeckLine:
     """One prefix of a deck: where it leads. ``=112`` is a whole destination."""
 
@@ -230,3 +242,4 @@ class RatePlan:
     volumes: tuple[CycleVolume, ...] = ()
     allowances: tuple[Allowance, ...] = ()
     """In the order they are used."""
+    charges: tuple[PlanCharge, ...] = ()

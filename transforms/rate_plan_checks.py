@@ -60,6 +60,7 @@ def _check_names(plan: RatePlan, faults: Faults) -> None:
         ("entry", entries),
         ("cycle_volume", [each.name for each in plan.volumes]),
         ("allowance", [each.name for each in plan.allowances]),
+        ("charge", [each.name for each in plan.charges]),
     ):
         for name in _doubled(names):
             faults.note(f"{what}[{name}]", "the name stands twice")

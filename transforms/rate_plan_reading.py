@@ -27,6 +27,8 @@ from transforms.rate_plan import (
     Increment,
     Limits,
     Period,
+    PlanCharge,
+    PlanChargeKind,
     Pool,
     RatePlan,
     Rounding,
@@ -114,6 +116,7 @@ def parse_rate_plan(document: Mapping[str, object], files: Files, sha256: str) -
         entries=tuple(_entries(top, tuple(windows), files)),
         volumes=tuple(map(_volume(_volume_units(top)), top.tables("cycle_volume"))),
         allowances=_allowances(top),
+        charges=tuple(map(_charge, top.tables("charge"))),
     )
     top.close()
     check_plan(plan, faults)
@@ -475,7 +478,7 @@ def _listed(base: Entry, line: PriceLine, per: int) -> dict[str, Tariff]:
     }
 
 
-# --- cycle volumes and allowances -------------------------------------------------------
+# --- cycle volumes, allowances and charges ----------------------------------------------
 
 
 def _volume_units(top: Table) -> dict[str, Unit]:
@@ -583,3 +586,16 @@ def _usages(table: Table) -> tuple[Usage, ...]:
     if not words:
         table.note("usage", "missing: which usage types it covers")
     return tuple(each for each in known if each in words)
+
+
+def _charge(table: Table) -> PlanCharge:
+    charge = PlanCharge(
+        name=table.text("name"),
+        kind=table.choice("kind", get_args(PlanChargeKind), "recurring"),
+        amount_micros=read(table, "amount", read_micros, 0),
+        per=table.choice("per", get_args(Pool), "customer"),
+    )
+    if not charge.amount_micros and table.has("amount"):
+        table.note("amount", "must be above 0; leave out a charge of nothing")
+    table.close()
+    return charge

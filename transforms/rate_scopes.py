@@ -101,6 +101,8 @@ def boundaries(
     Returns:
         Where each stretch begins, the first at ``""``, and who covers it.
     """
+    if not scope.destinations and not scope.prefixes:
+        return [""], [scope.default]
     claimed: dict[str, int | None] = {
         line.prefix: scope.destinations.get(line.destination, scope.default)
         for line in deck

@@ -154,7 +154,20 @@ def split(calls: pl.DataFrame, lines: TimeLines) -> pl.DataFrame:
         first=lines.stretch_at(at_start, pl.col("timezone")),
         last=lines.stretch_at(at_end, pl.col("timezone")),
     )
-    parts = placed.with_columns(
+    is_whole = pl.col("first") == pl.col("last")
+    whole = placed.filter(is_whole).select(
+        "row",
+        window_no=pl.lit(lines.windows).gather(pl.col("first")),
+        from_s="from_s",
+        to_s="to_s",
+        is_last=pl.lit(value=True),
+    )
+    return pl.concat([whole, _cut(placed.filter(~is_whole), lines)])
+
+
+def _cut(calls: pl.DataFrame, lines: TimeLines) -> pl.DataFrame:
+    """Cut calls that are not within one window."""
+    parts = calls.with_columns(
         stretch=pl.int_ranges("first", pl.col("last") + 1, dtype=pl.Int64)
     ).explode("stretch", empty_as_null=True, keep_nulls=True)
     is_first, is_last = (pl.col("stretch") == pl.col(name) for name in ("first", "last"))

@@ -13,23 +13,25 @@ Units: ``_micros`` whole micros, ``_s`` seconds, ``_bytes`` bytes.
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
 from typing import Final
 
 import polars as pl
 
+from transforms.allowances import LEFT, USED
 from transforms.cdr import INSTANT, Schema, require
 from transforms.cycle import cycle_start
-from transforms.errors import MoneyError
+from transforms.errors import ContractError, MoneyError
 from transforms.match import cycle_end
 from transforms.money import exact_sum
-from transforms.rating import EVENTS, rate
+from transforms.rate_plan import RatePlan
+from transforms.rating import EVENTS, Rated, rate
 from transforms.rating_cycle import UNRATED
 from transforms.rating_tables import Prepared
 from transforms.reference import CUSTOMER_RATE_PLANS
-from transforms.totals import CYCLE_KEY, HEADERS, LINES, PAIRS, STANDARD, Totals, finished
+from transforms.totals import CYCLE_KEY, HEADERS, LINES, PAIRS, Totals, finished
 
 RATE_PLAN: Final = "rateplan"
 
@@ -87,12 +89,30 @@ _COUNTS: Final = (
 _LATER_PARTS: Final = ("mid", "last")
 
 
+ALLOWANCES: Final[Schema] = {
+    **{name: dtype for name, dtype in LEFT.items() if name != "left"},
+    "is_once": pl.Int64(),
+}
+"""What allowances gave in a cycle: what was available at its start, and used in it."""
+
+ONE_OFFS: Final[Schema] = {
+    "customer_id": pl.Int64(),
+    "cycle_start_date": pl.Date(),
+    "rate_plan": pl.String(),
+    "allowance": pl.String(),
+    "subscriber": pl.String(),
+    "used": pl.Int64(),
+}
+"""What cycles used of one-off allowances: what later cycles begin with depends on it."""
+
+
 @dataclass(frozen=True)
 class RatedTotals:
-    """Totals, and why usage has no price (REASONS)."""
+    """Totals, why usage has no price (REASONS), and what allowances gave (ALLOWANCES)."""
 
     totals: Totals
     reasons: pl.DataFrame
+    allowances: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -103,11 +123,13 @@ class Planned:
         assignments: Frame ``CUSTOMER_RATE_PLANS``; those of a customer share no day.
         plans: Every plan of the assignments, made ready, by its id.
         zones: Frame ``ZONES``.
+        one_offs: Frame ``ONE_OFFS``: what other cycles of these customers used.
     """
 
     assignments: pl.DataFrame
     plans: Mapping[str, Prepared]
     zones: pl.DataFrame
+    one_offs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ONE_OFFS))
 
 
 def in_cycle(assignments: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
@@ -134,60 +156,122 @@ def rated_totals(
 ) -> RatedTotals:
     """Rate the records of every asked cycle, page by page.
 
-    A cycle without records has what its plan charges for it, such as a minimum.
+    A cycle without records has what its plan charges for it, such as a minimum. What an
+    asked cycle used of a one-off allowance is not there any more in the asked cycles
+    after it; what cycles that are not asked used is in ``planned``.
 
     Args:
         pages: Frames ``RECORDS`` with ``cycle_start_date``; all records of a cycle are in
-            one page, which may hold many cycles.
+            one page, which may hold many cycles. A later page has no earlier cycles.
         pairs: Frame ``PAIRS``, each cycle once.
         planned: The plans and who has them.
 
     Raises:
+        ContractError: When an earlier cycle comes after a later one.
         MoneyError: When an amount or a sum reaches 10^18 micros or does not fit.
     """
     asked = require(pairs, PAIRS, "rated_totals pairs")
     spans = in_cycle(
         require(planned.assignments, CUSTOMER_RATE_PLANS, "rated_totals assignments"), asked
     )
-    lines: list[pl.DataFrame] = [_no_lines()]
-    reasons: list[pl.DataFrame] = [pl.DataFrame(schema=UNRATED)]
+    others = planned.one_offs.join(asked, on=CYCLE_KEY, how="anti")
+    found = _Found(replace(planned, one_offs=others))
     left = asked.select(CYCLE_KEY)
-    for page in pages:
+    for page in _in_rising_order(pages, planned):
         here = page.select(CYCLE_KEY).unique()
         left = left.join(here, on=CYCLE_KEY, how="anti")
-        _rate_page(page, here, spans, planned, lines, reasons)
+        _rate_page(page, spans.join(here, on=CYCLE_KEY, how="semi"), found)
     nothing = pl.DataFrame(schema={**RECORDS, "cycle_start_date": pl.Date()})
-    _rate_page(nothing, left, spans, planned, lines, reasons)
+    _rate_page(nothing, spans.join(left, on=CYCLE_KEY, how="semi"), found)
     with _exact():
-        joined = _joined(pl.concat(lines))
+        joined = _joined(pl.concat(found.lines))
         headers = _headers(asked, joined, spans, planned.plans)
     totals = finished(headers, require(joined, LINES, "rated_totals lines"))
-    return RatedTotals(totals, _numbered(pl.concat(reasons)))
+    allowances = pl.concat(found.allowances).sort(list(ALLOWANCES)[:5])
+    return RatedTotals(totals, _numbered(pl.concat(found.reasons)), allowances)
 
 
-def _rate_page(
-    page: pl.DataFrame,
-    cycles: pl.DataFrame,
-    spans: pl.DataFrame,
-    planned: Planned,
-    lines: list[pl.DataFrame],
-    reasons: list[pl.DataFrame],
-) -> None:
+@dataclass
+class _Found:
+    """What came of the pages so far, and what the next one begins with."""
+
+    planned: Planned
+    lines: list[pl.DataFrame] = field(default_factory=lambda: [_no_lines()])
+    reasons: list[pl.DataFrame] = field(
+        default_factory=lambda: [pl.DataFrame(schema=UNRATED)]
+    )
+    allowances: list[pl.DataFrame] = field(
+        default_factory=lambda: [pl.DataFrame(schema=ALLOWANCES)]
+    )
+
+    def add(self, rated: Rated) -> None:
+        """Keep what some cycles came to under one plan."""
+        lines = rated.sums.lines.rename({"charge_micros": "cost_micros"})
+        self.lines.append(lines.select(_no_lines().columns))
+        self.reasons.append(rated.sums.unrated)
+        allowances = rated.allowances_left.with_columns(pl.col("is_once").cast(pl.Int64))
+        self.allowances.append(allowances.select(list(ALLOWANCES)))
+        known = pl.concat([self.planned.one_offs, one_offs_in(rated.allowances_left)])
+        self.planned = replace(self.planned, one_offs=known)
+
+
+def _in_rising_order(
+    pages: Iterable[pl.DataFrame], planned: Planned
+) -> Iterator[pl.DataFrame]:
+    """See that no cycle comes after one that begins with what it left."""
+    latest = date.min
+    is_ordered = any(has_one_offs(each.plan) for each in planned.plans.values())
+    for page in pages:
+        if is_ordered and not page.is_empty():
+            starts = page["cycle_start_date"].unique().sort().to_list()
+            if starts[0] < latest:
+                message = f"records of the cycle of {starts[0]} came after {latest}'s"
+                raise ContractError(message)
+            latest = starts[-1]
+        yield page
+
+
+def _rate_page(page: pl.DataFrame, spans: pl.DataFrame, found: _Found) -> None:
     """Rate some whole cycles, each plan its own days, and collect what comes of it."""
-    own = spans.join(cycles, on=CYCLE_KEY, how="semi")
     records = page.with_row_index("row")
-    placed = (
+    placed = placed_days(records, spans)
+    for rated in rated_by_plan(records, placed, spans, found.planned):
+        found.add(rated)
+    rest = records.join(placed, on="row", how="anti")
+    if not rest.is_empty():
+        with _exact():
+            found.lines.append(_at_cost(rest))
+            found.reasons.append(_without_cost(rest))
+
+
+def placed_days(records: pl.DataFrame, spans: pl.DataFrame) -> pl.DataFrame:
+    """Say which plan holds on the day of each record; ``row`` and ``rate_plan``."""
+    return (
         records.select("row", *CYCLE_KEY, day=pl.col("call_date").dt.date())
-        .join(own, on=CYCLE_KEY, how="inner")
+        .join(spans, on=CYCLE_KEY, how="inner")
         .filter(
             pl.col("valid_from").is_null() | (pl.col("day") >= pl.col("valid_from")),
             pl.col("valid_to").is_null() | (pl.col("day") < pl.col("valid_to")),
         )
         .select("row", "rate_plan")
     )
-    for (name,), span in own.sort("rate_plan").group_by("rate_plan", maintain_order=True):
-        rows = placed.filter(pl.col("rate_plan") == name).select("row")
+
+
+def rated_by_plan(
+    records: pl.DataFrame, placed: pl.DataFrame, spans: pl.DataFrame, planned: Planned
+) -> Iterator[Rated]:
+    """Rate records plan by plan, each plan the days it holds on.
+
+    Args:
+        records: Frame ``RECORDS`` with ``cycle_start_date`` and ``row``, of whole cycles.
+        placed: What :func:`placed_days` says of them.
+        spans: The plans that hold in these cycles, as :func:`in_cycle` returns them.
+        planned: The plans, the customers' zones, and what other cycles used.
+    """
+    known = planned.one_offs.join(spans, on=CYCLE_KEY, how="anti")
+    for (name,), span in spans.sort("rate_plan").group_by("rate_plan", maintain_order=True):
         prepared = planned.plans[str(name)]
+        rows = placed.filter(pl.col("rate_plan") == name).select("row")
         events = _events(records.join(rows, on="row", how="semi"), prepared)
         asked = (
             span.select(CYCLE_KEY)
@@ -195,16 +279,49 @@ def _rate_page(
             .join(planned.zones, on="customer_id", how="left")
             .with_columns(pl.col("timezone").fill_null(prepared.plan.timezone))
         )
-        sums = rate(events, asked, prepared).sums
-        lines.append(
-            sums.lines.rename({"charge_micros": "cost_micros"}).select(_no_lines().columns)
-        )
-        reasons.append(sums.unrated)
-    rest = records.join(placed, on="row", how="anti")
-    if not rest.is_empty():
-        with _exact():
-            lines.append(_at_cost(rest))
-            reasons.append(_without_cost(rest))
+        own = known.filter(pl.col("rate_plan") == name)
+        for cycles, part in _one_after_the_other(asked, events, prepared):
+            rated = rate(part, cycles, prepared, _used_before(cycles, own))
+            own = pl.concat([own, one_offs_in(rated.allowances_left)])
+            yield rated
+
+
+def _one_after_the_other(
+    cycles: pl.DataFrame, events: pl.DataFrame, prepared: Prepared
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Cut cycles and their records where what one used is gone in the next."""
+    starts = cycles["cycle_start_date"].unique().sort()
+    if len(starts) <= 1 or not has_one_offs(prepared.plan):
+        yield cycles, events
+        return
+    for start in starts:
+        own = pl.col("cycle_start_date") == start
+        yield cycles.filter(own), events.filter(own)
+
+
+def has_one_offs(plan: RatePlan) -> bool:
+    """Tell whether what a cycle costs depends on the cycles before it."""
+    return any(allowance.period == "once" for allowance in plan.allowances)
+
+
+def _used_before(cycles: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """What was used of a plan's one-off allowances before some cycles begin (USED)."""
+    if known.is_empty():
+        return pl.DataFrame(schema=USED)
+    begins = cycles.group_by("customer_id").agg(begin=pl.col("cycle_start_date").min())
+    return (
+        known.join(begins, on="customer_id", how="inner")
+        .filter(pl.col("cycle_start_date") < pl.col("begin"))
+        .group_by("customer_id", "subscriber", "allowance")
+        .agg(pl.col("used").sum())
+        .select(list(USED))
+    )
+
+
+def one_offs_in(allowances: pl.DataFrame) -> pl.DataFrame:
+    """What cycles used of one-off allowances (ONE_OFFS), of all their allowances."""
+    own = allowances.filter(pl.col("is_once").cast(pl.Boolean), pl.col("used") != 0)
+    return own.select(list(ONE_OFFS))
 
 
 def _events(records: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
@@ -285,7 +402,7 @@ def _headers(
         for name in ("cost_micros", "provider_cost_micros", "cdr_count", "unrated_count")
     )
     return (
-        pairs.join(_names(spans, plans), on=CYCLE_KEY, how="left")
+        pairs.join(plan_names(spans, plans), on=CYCLE_KEY, how="left")
         .join(sums.rename({"cost_micros": "total_cost_micros"}), on=CYCLE_KEY, how="left")
         .with_columns(
             pl.lit(RATE_PLAN).alias("method"),
@@ -297,36 +414,34 @@ def _headers(
     )
 
 
-def _names(spans: pl.DataFrame, plans: Mapping[str, Prepared]) -> pl.DataFrame:
+def plan_names(spans: pl.DataFrame, plans: Mapping[str, Prepared]) -> pl.DataFrame:
     """Name the plans of each cycle in the order of their days, and their version.
 
     The version of one plan is its own; of several it is the hash of theirs and of the
     days from which each holds.
     """
-    rows: list[tuple[object, ...]] = []
     ordered = spans.sort(*CYCLE_KEY, "valid_from", nulls_last=False)
-    for key, group in ordered.group_by(CYCLE_KEY, maintain_order=True):
-        names = group["rate_plan"].to_list()
-        name = " + ".join(dict.fromkeys(names))
-        if len(name) > NAME_CHARS:
-            name = f"{len(names)} plans, {names[0]} first"
-        versions = [plans[each].plan.sha256 for each in names]
-        days = group.select("valid_from", "valid_to").rows()
-        whole = f"{versions} {days}"
-        version = versions[0]
-        if len(names) > 1:
-            version = sha256(whole.encode()).hexdigest()
-        rows.append((*key, name, version))
-    return pl.DataFrame(
-        rows,
-        {
-            "customer_id": pl.Int64(),
-            "cycle_start_date": pl.Date(),
-            "rate_plan": pl.String(),
-            "rate_plan_version": pl.String(),
-        },
-        orient="row",
-    )
+    versions = {name: prepared.plan.sha256 for name, prepared in plans.items()}
+    version = pl.col("rate_plan").replace_strict(versions, return_dtype=pl.String)
+    named = ordered.select(*CYCLE_KEY, "rate_plan", rate_plan_version=version)
+    is_alone = ~named.select(CYCLE_KEY).is_duplicated()
+    shared = [
+        (*key, *_names_together(group, versions))
+        for key, group in ordered.filter(~is_alone).group_by(CYCLE_KEY, maintain_order=True)
+    ]
+    together = pl.DataFrame(shared, named.schema, orient="row")
+    return pl.concat([named.filter(is_alone), together])
+
+
+def _names_together(spans: pl.DataFrame, versions: Mapping[str, str]) -> tuple[str, str]:
+    """Name several plans of one cycle, and what stands for their versions."""
+    names = spans["rate_plan"].to_list()
+    name = " + ".join(dict.fromkeys(names))
+    if len(name) > NAME_CHARS:
+        name = f"{len(names)} plans, {names[0]} first"
+    days = spans.select("valid_from", "valid_to").rows()
+    whole = f"{[versions[each] for each in names]} {days}"
+    return name, sha256(whole.encode()).hexdigest()
 
 
 def _numbered(reasons: pl.DataFrame) -> pl.DataFrame:
@@ -414,104 +529,3 @@ def savings(name: str, headers: pl.DataFrame, real: pl.DataFrame) -> pl.DataFram
                 saving_micros=pl.col("real_micros") - pl.col("simulated_micros"),
             )
         )
-
-
-# --- what changed between two revisions -------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of one revision of a cycle, beside its lines."""
-
-    revision: int
-    method: str
-    rate_plan: str | None
-    rate_plan_version: str | None
-
-
-def line_changes(
-    was: Facts, was_lines: pl.DataFrame, now: Facts, now_lines: pl.DataFrame
-) -> list[dict[str, object]]:
-    """Compare two revisions line by line; lines that are equal are left out.
-
-    Returns:
-        One entry a line: usage_type, zone, ``was`` and ``is`` (cost_micros, cdr_count,
-        unrated_count; null where there is no such line) and ``why``.
-    """
-    by_place = [
-        {(row["usage_type"], row["zone"]): row for row in lines.iter_rows(named=True)}
-        for lines in (was_lines, now_lines)
-    ]
-    before, after = by_place
-    plan_changed = plan_change(was, now) is not None
-    changes: list[dict[str, object]] = []
-    for place in sorted({*before, *after}):
-        old, new = before.get(place), after.get(place)
-        if old is not None and new is not None and _same(old, new):
-            continue
-        usage_type, zone = place
-        changes.append(
-            {
-                "usage_type": usage_type,
-                "zone": zone,
-                "was": _shown(old),
-                "is": _shown(new),
-                "why": _why(old, new, plan_changed=plan_changed),
-            }
-        )
-    return changes
-
-
-def plan_change(was: Facts, now: Facts) -> str | None:
-    """Say how the way of pricing changed, or None when it did not."""
-    names = [_priced_by(facts) for facts in (was, now)]
-    if names[0] != names[1]:
-        return f"priced by {names[1]} instead of {names[0]}"
-    if was.rate_plan_version != now.rate_plan_version:
-        return f"another version of {names[1]}"
-    return None
-
-
-def _priced_by(facts: Facts) -> str:
-    return STANDARD if facts.rate_plan is None else f"rate plan {facts.rate_plan}"
-
-
-_COMPARED: Final = (
-    "cdr_count",
-    "unrated_count",
-    "duration_s",
-    "volume_bytes",
-    "events",
-    "cost_micros",
-)
-
-
-def _same(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    return all(old[name] == new[name] for name in _COMPARED)
-
-
-def _shown(row: Mapping[str, object] | None) -> dict[str, object] | None:
-    if row is None:
-        return None
-    return {name: row[name] for name in ("cost_micros", "cdr_count", "unrated_count")}
-
-
-def _why(
-    old: Mapping[str, object] | None,
-    new: Mapping[str, object] | None,
-    *,
-    plan_changed: bool,
-) -> list[str]:
-    """As far as the lines tell: how many records came or went, and else what changed."""
-    counts = [0 if row is None else int(str(row["cdr_count"])) for row in (old, new)]
-    more = counts[1] - counts[0]
-    why = []
-    if more > 0:
-        why.append(f"{more} records added")
-    if more < 0:
-        why.append(f"{-more} records gone")
-    if plan_changed:
-        why.append("plan changed")
-    elif more == 0 and any(counts):
-        why.append("records corrected")
-    return why or ["follows from other lines"]

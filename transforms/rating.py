@@ -26,7 +26,7 @@ from transforms.rate_plan_values import MOST_UNITS, NANOS_PER_MICRO
 from transforms.rate_windows import NO_WINDOW, TimeLines, split, time_lines
 from transforms.rating_cycle import CycleSums, add_up
 from transforms.rating_match import find_entries
-from transforms.rating_tables import NUMBER, WIDE, Prepared
+from transforms.rating_tables import NUMBER, WIDE, Prepared, scattered
 
 EVENTS: Final[Schema] = {
     "customer_id": pl.Int64(),
@@ -239,22 +239,13 @@ def _priced(records: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
     lines = _lines_for(records, prepared)
     usage = _usage_sums(records, prepared, lines)
     fees = _fees(records, prepared, lines)
-    exact = (
-        records.join(usage, on="row", how="left", maintain_order="left")
-        .join(fees, on="row", how="left", maintain_order="left")
-        .with_columns(
-            exact=pl.when(pl.col("markup").is_not_null())
-            .then(pl.col("cost_micros").cast(WIDE) * NANOS_PER_MICRO * pl.col("markup"))
-            .otherwise(pl.col("usage").fill_null(0) + pl.col("fee").fill_null(0))
-        )
-    )
-    charge = _rounded(pl.col("exact"), pl.col("denominator"), prepared.plan.rounding)
+    cost = pl.col("cost_micros").cast(WIDE) * NANOS_PER_MICRO * pl.col("markup")
+    exact = pl.when(pl.col("markup").is_not_null()).then(cost).otherwise(usage + fees)
+    charge = _rounded(exact, pl.col("denominator"), prepared.plan.rounding)
     is_rated = pl.col("unrated_code").is_null()
-    priced = exact.with_columns(charge=pl.when(is_rated).then(_within_limits(charge)))
+    priced = records.with_columns(charge=pl.when(is_rated).then(_within_limits(charge)))
     _check_charges(priced)
-    return priced.drop("usage", "fee", "exact").with_columns(
-        charge_micros=pl.col("charge").cast(pl.Int64)
-    )
+    return priced.with_columns(charge_micros=pl.col("charge").cast(pl.Int64))
 
 
 def _elapsed() -> pl.Expr:
@@ -279,20 +270,52 @@ def _lines_for(records: pl.DataFrame, prepared: Prepared) -> TimeLines | None:
 
 def _usage_sums(
     records: pl.DataFrame, prepared: Prepared, lines: TimeLines | None
-) -> pl.DataFrame:
+) -> pl.Series:
     """Add up what each record's parts pay in each step: nanos times the denominator."""
-    charged = records.filter(
-        (pl.col("rest") > 0) & pl.col("markup").is_null() & pl.col("volume_no").is_null()
-    )
     is_cut = pl.col("is_windowed") & (pl.col("usage_type") == "voice")
-    whole = charged.filter(~is_cut)
+    charged = records.select(
+        "row", "started_at_utc", "timezone", "is_windowed", "quantity", "rest", "billable",
+        "elapsed", is_cut=is_cut, is_charged=(pl.col("rest") > 0)
+        & pl.col("markup").is_null() & pl.col("volume_no").is_null(),
+    ).filter("is_charged")  # fmt: skip
     window = pl.lit(NO_WINDOW, NUMBER)
+    whole = charged.filter(~pl.col("is_cut"))
     parts = [whole.select("row", _window_no(window, lines), *_from_to())]
     if lines is not None:
-        parts.append(_cut(charged.filter(is_cut), lines))
+        parts.append(_cut(charged.filter("is_cut"), records, lines))
+    paid = _paid(pl.concat(parts), records, prepared)
+    sums = paid.group_by("row").agg(pl.col("paid").sum())
+    return scattered(sums["row"], sums["paid"], records.height)
+
+
+def _paid(parts: pl.DataFrame, records: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
+    """What each part of a record pays in each step: ``row`` and ``paid``.
+
+    Most prices know one step only; the others are looked for by their tier and cut at
+    their steps.
+    """
+    steps, row = prepared.steps, pl.col("row")
+    entry_no = pl.lit(records["entry_no"]).gather(row)
+    place = entry_no * prepared.window_count + pl.col("window_no")
+    placed = parts.with_columns(step=pl.lit(prepared.only_step).gather(place))
+    has_one = pl.col("step").is_not_null()
+    length = pl.col("to_units") - pl.col("from_units")
+    coef, flat = (pl.lit(steps[name]).gather("step") for name in ("coef", "flat"))
+    paid = length.cast(WIDE) * coef + flat
+    return pl.concat(
+        [
+            placed.filter(has_one).select("row", paid=paid),
+            _paid_by_step(placed.filter(~has_one), records, prepared),
+        ]
+    )
+
+
+def _paid_by_step(
+    parts: pl.DataFrame, records: pl.DataFrame, prepared: Prepared
+) -> pl.DataFrame:
+    own = [pl.lit(records[name]).gather("row") for name in ("entry_no", "quantity")]
     priced = (
-        pl.concat(parts)
-        .join(charged.select("row", "entry_no", "quantity"), on="row")
+        parts.with_columns(own)
         .join(prepared.steps, on=["entry_no", "window_no"])
         .filter(
             (pl.col("quantity") > pl.col("tier_from"))
@@ -301,8 +324,7 @@ def _usage_sums(
     )
     end = pl.min_horizontal("to_units", "step_to")
     overlap = (end - pl.max_horizontal("from_units", "step_from")).clip(0)
-    paid = overlap.cast(WIDE) * pl.col("coef") + pl.col("flat")
-    return priced.group_by("row").agg(paid.sum().alias("usage"))
+    return priced.select("row", paid=overlap.cast(WIDE) * pl.col("coef") + pl.col("flat"))
 
 
 def _from_to() -> tuple[pl.Expr, pl.Expr]:
@@ -319,26 +341,19 @@ def _window_no(otherwise: pl.Expr, lines: TimeLines | None) -> pl.Expr:
     return pl.when("is_windowed").then(number).otherwise(otherwise).alias("window_no")
 
 
-def _cut(calls: pl.DataFrame, lines: TimeLines) -> pl.DataFrame:
+def _cut(calls: pl.DataFrame, records: pl.DataFrame, lines: TimeLines) -> pl.DataFrame:
     """Cut calls at windows; what rounding adds to a call is in its last part."""
     spans = calls.select(
-        "row",
-        "timezone",
-        "started_at_utc",
-        from_s="elapsed",
-        to_s="quantity",
-        added=pl.col("billable") - pl.col("rest"),
+        "row", "timezone", "started_at_utc", from_s="elapsed", to_s="quantity"
     )
-    parts = split(spans, lines).join(spans.select("row", "added"), on="row")
-    added = pl.when("is_last").then("added").otherwise(0)
-    return parts.select(
-        "row", "window_no", from_units="from_s", to_units=pl.col("to_s") + added
+    added = pl.lit(records["billable"] - records["rest"]).gather("row")
+    to_units = pl.col("to_s") + pl.when("is_last").then(added).otherwise(0)
+    return split(spans, lines).select(
+        "row", "window_no", from_units="from_s", to_units=to_units
     )
 
 
-def _fees(
-    records: pl.DataFrame, prepared: Prepared, lines: TimeLines | None
-) -> pl.DataFrame:
+def _fees(records: pl.DataFrame, prepared: Prepared, lines: TimeLines | None) -> pl.Series:
     """The connect fee of each record that pays one, by the window it began in."""
     fees = prepared.fees.filter(pl.col("fee") > 0)
     pays = (
@@ -346,13 +361,13 @@ def _fees(
         & ~pl.col("is_fee_covered")
         & ((pl.col("quantity") > 0) | pl.col("is_zero_charged"))
     )
-    due = records.filter(pays & pl.col("entry_no").is_in(fees["entry_no"].implode()))
     window = _window_no(pl.lit(NO_WINDOW, NUMBER), lines)
-    return (
-        due.select("row", "entry_no", window)
+    due = (
+        records.filter(pays & pl.col("entry_no").is_in(fees["entry_no"].implode()))
+        .select("row", "entry_no", window)
         .join(fees, on=["entry_no", "window_no"])
-        .select("row", "fee")
     )
+    return scattered(due["row"], due["fee"], records.height)
 
 
 def _rounded(exact: pl.Expr, denominator: pl.Expr, rounding: Rounding) -> pl.Expr:

@@ -75,6 +75,10 @@ class Prepared:
         entries: Frame ``ENTRIES``; the entry's number is its row.
         fees: Frame ``FEES``.
         steps: Frame ``STEPS``.
+        only_step: The row in ``steps`` of each entry and window that has one only, at
+            place ``entry_no * window_count + window_no``; null where there are more, or
+            none.
+        window_count: How many windows the plan has, at least one.
         scopes: For each place where its stretches begin (sorted) and who covers them.
         volumes: Frame ``VOLUME_TIERS``.
         volume_denominators: Over which the prices of each cycle volume are kept.
@@ -85,6 +89,8 @@ class Prepared:
     entries: pl.DataFrame
     fees: pl.DataFrame
     steps: pl.DataFrame
+    only_step: pl.Series
+    window_count: int
     scopes: Mapping[Place, tuple[pl.Series, pl.Series]]
     volumes: pl.DataFrame
     volume_denominators: tuple[int, ...]
@@ -106,11 +112,14 @@ def prepare(plan: RatePlan) -> Prepared:
             fees.append((number, window, fee * denominator))
         steps += _step_rows(number, entry, denominator, windows)
     denominators = tuple(_common(volume.tiers) for volume in plan.volumes)
+    priced, window_count = _frame(steps, STEPS), max(1, len(windows))
     return Prepared(
         plan=plan,
         entries=_frame(entries, ENTRIES),
         fees=_frame(fees, FEES),
-        steps=_frame(steps, STEPS),
+        steps=priced,
+        only_step=_only_steps(priced, len(entries), window_count),
+        window_count=window_count,
         scopes=_laid_out(plan),
         volumes=_frame(
             [
@@ -127,6 +136,16 @@ def prepare(plan: RatePlan) -> Prepared:
 
 def _frame(rows: list[tuple[object, ...]], schema: Schema) -> pl.DataFrame:
     return pl.DataFrame(rows, schema, orient="row")
+
+
+def _only_steps(steps: pl.DataFrame, entry_count: int, window_count: int) -> pl.Series:
+    numbered = steps.with_row_index("step").select(
+        pl.col("step").cast(NUMBER),
+        place=pl.col("entry_no") * window_count + pl.col("window_no"),
+    )
+    alone = numbered.filter(~pl.col("place").is_duplicated())
+    nowhere = pl.Series("step", [None] * (entry_count * window_count), NUMBER)
+    return nowhere.scatter(alone["place"], alone["step"])
 
 
 def _denominator(entry: Entry) -> int:
@@ -207,3 +226,12 @@ def _laid_out(plan: RatePlan) -> dict[Place, tuple[pl.Series, pl.Series]]:
         begins, covers = boundaries(scope, plan.deck)
         laid[place] = (pl.Series(begins, dtype=pl.String), pl.Series(covers, dtype=NUMBER))
     return laid
+
+
+def scattered(rows: pl.Series, values: pl.Series, height: int) -> pl.Series:
+    """Put values at their rows of a column; the other rows are 0.
+
+    The rows of records are their places, so this is a join without a search.
+    """
+    column = pl.zeros(height, values.dtype, eager=True).alias(values.name)
+    return column.scatter(rows, values)

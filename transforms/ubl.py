@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 
 from transforms.errors import ConfigError
 from transforms.invoice import CREDIT, DELTA, MICROS_A_CENT, Draft, Invoice, InvoiceLine
-from transforms.money import decimal_text
-from transforms.vat import VatLine, percent_text
+from transforms.money import decimal_text, round_ratio
+from transforms.vat import FULL_BP, VatLine, percent_text
 
 CUSTOMIZATION: Final = (
     "urn:cen.eu:en16931:2017#compliant#urn:fdc:peppol.eu:2017:poacc:billing:3.0"
@@ -39,6 +39,9 @@ ONE: Final = "C62"
 """UNECE recommendation 20: one, of anything."""
 
 KVK, OIN = "0106", "0190"
+
+CENTS_OFF: Final = 100
+"""From here on VAT rounded line by line is too far from the VAT over the sum."""
 
 VAT_SCHEMES: Final[Mapping[str, str]] = {
     "AT": "9914", "BE": "9925", "BG": "9926", "CH": "9927", "CY": "9928", "CZ": "9929",
@@ -102,12 +105,23 @@ def missing_for_ubl(invoice: Invoice) -> list[str]:
         faults.append("[supplier] of etl.toml: iban")
     if not draft.supplier.get("vat_number"):
         faults.append("[supplier] of etl.toml: vat_number")
+    faults += [
+        f"VAT by line is {decimal_text(abs(off) * MICROS_A_CENT, 2)} off the VAT over all, "
+        "and the standard wants less than 1.00; give this customer vat_rounding invoice"
+        for off in map(_off_cents, draft.amounts.vat)
+        if abs(off) >= CENTS_OFF
+    ]
     is_dutch = draft.supplier.get("country") == draft.customer.get("country") == "NL"
     faults += [
         f"customer {draft.customer_id}: {fault}"
         for fault in _party_faults(draft.customer, is_dutch_pair=is_dutch)
     ]
     return faults
+
+
+def _off_cents(vat: VatLine) -> int:
+    """How far VAT is from the VAT over the taxable sum: BR-CO-17 has a bound for it."""
+    return vat.vat_cents - round_ratio(vat.taxable_cents * vat.rate_bp, FULL_BP, "half-up")
 
 
 def is_credit_note(invoice: Invoice) -> bool:

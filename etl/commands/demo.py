@@ -11,6 +11,7 @@ from etl.commands.options import Voice, with_app
 from etl.demo import Evening, run_demo
 from loaders.audit import differences
 from transforms.errors import MoneyError
+from transforms.invoice import MICROS_A_CENT
 from transforms.money import decimal_text
 
 FOLDER = Path("var/demo")
@@ -19,6 +20,7 @@ LARGEST = 10
 NEXT = """
 Try next (etl is .venv/bin/etl):
   etl demo                                                     again: nothing changes
+  etl invoice:show {number}                               that invoice, line by line
   etl totals:new --customer={customer} --cycle={cycle}               one customer's cycle
   etl import var/demo/CDR_20001_202610.zip --provider routit   the same bytes: a no-op
   etl rejects:list                                             what was set aside, and why
@@ -39,7 +41,8 @@ def demo(app: App, voice: Voice, folder: Path) -> int:
 
     A RoutIT simulator on loopback prepares two deliveries, the shipped example and 50,000
     made-up records of 200 customers; the examples of the five other providers lie in drop
-    folders. Running it again changes nothing.
+    folders. Some customers have a rate plan; at the end everybody has an invoice. Running
+    it again changes nothing.
     """
     evening = run_demo(app, folder, voice.say)
     faults = differences(app.database)
@@ -60,15 +63,23 @@ def demo(app: App, voice: Voice, folder: Path) -> int:
             for row in largest.iter_rows(named=True)
         ],
     )
+    _tell_invoices(app, voice, evening)
     verdict = "every record and every micro is accounted for"
     voice.say(
         f"\nAudit: {f'{len(faults)} differences; run: etl audit' if faults else verdict}."
     )
-    if evening.loaded_now == evening.new_revisions == 0:
-        voice.say("Nothing changed: everything had been imported and totalled before.")
+    issued_now = len(evening.night.invoices)
+    if evening.loaded_now == evening.new_revisions == issued_now == 0:
+        voice.say(
+            "Nothing changed: everything had been imported, totalled and invoiced before."
+        )
     top = largest.row(0, named=True)
     voice.say(
-        NEXT.format(customer=top["customer_id"], cycle=top["cycle_start_date"]).rstrip()
+        NEXT.format(
+            customer=top["customer_id"],
+            cycle=top["cycle_start_date"],
+            number=evening.example.number if evening.example else "NUMBER",
+        ).rstrip()
     )
     voice.document(
         {
@@ -76,11 +87,29 @@ def demo(app: App, voice: Voice, folder: Path) -> int:
             "outcome": asdict(evening.outcome),
             "loaded_now": evening.loaded_now,
             "new_revisions": evening.new_revisions,
+            "invoices_now": issued_now,
+            "invoices": [asdict(each) for each in evening.invoices],
+            "example": None if evening.example is None else evening.example.number,
             "audit_ok": not faults,
             "seconds": round(evening.seconds, 2),
         }
     )
     return MoneyError.exit_code if faults else 0
+
+
+def _tell_invoices(app: App, voice: Voice, evening: Evening) -> None:
+    """Say how many invoices there are, what they come to, and which one to open."""
+    for each in evening.invoices:
+        voice.say(
+            f"\nInvoices: {each.count:,}, together {each.currency} "
+            f"{decimal_text(each.gross_cents * MICROS_A_CENT, 2)} with VAT; "
+            f"{len(evening.night.invoices):,} of them new"
+        )
+    for kept in evening.night.kept_back:
+        voice.say(f"customer {kept.customer_id} kept back: {'; '.join(kept.reasons)}")
+    if evening.example is not None:
+        page = app.documents.path(evening.example, "html")
+        voice.say(f"Open one: {page}")
 
 
 def _tell(voice: Voice, evening: Evening) -> None:

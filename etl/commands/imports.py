@@ -1,7 +1,9 @@
 """``import`` and ``rejects:*``: files by hand, and the records that were set aside."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -11,8 +13,16 @@ from etl.app import App
 from etl.bus import JobReport, new_job
 from etl.chains import ROUTIT, InvoiceCollected, InvoiceImport
 from etl.check import check_delivery
-from etl.commands.options import SET_ASIDE_EXIT, Voice, gravest, with_app
+from etl.commands.options import (
+    SET_ASIDE_EXIT,
+    Voice,
+    executor_option,
+    gravest,
+    with_app,
+)
 from etl.commands.reports import report_document, tell_report
+from etl.early_reading import Early, EarlyReader
+from etl.executors import in_order
 from etl.handlers import bus_of
 from etl.importing import nothing_follows
 from etl.profiles import load_profile
@@ -20,7 +30,7 @@ from etl.progress import Meter
 from etl.reading import sidecar_text
 from etl.registering import register_stored
 from etl.replay import Replayer
-from etl.storage import safe_name
+from etl.storage import StoredFile, safe_name
 from loaders.database import Row, Transaction
 from loaders.imports import ImportRow
 from loaders.set_aside import KINDS, Kind
@@ -48,6 +58,7 @@ COUNTS = (
 )
 @click.option("--provider", required=True, help="Profile id, or the path of a TOML file.")
 @click.option("--dry-run", is_flag=True, help="Read and check, write nothing.")
+@executor_option
 @with_app
 def import_files(
     app: App, voice: Voice, files: Sequence[Path], provider: str, *, dry_run: bool
@@ -55,37 +66,75 @@ def import_files(
     """Load FILES into call_detail_record and mark their cycles for totals.
 
     A file is known by its content: the same bytes again, under any name, change nothing.
-    An import that was interrupted goes on where it stopped.
+    An import that was interrupted goes on where it stopped. With an executor the next
+    files are read while one is loaded; they are loaded in their order all the same.
     """
     profile = load_profile(provider, folders=[app.settings.providers])
     if dry_run:
         return _dry_run(voice, files, profile)
     documents, codes = [], []
-    for file in files:
-        document, code = _import_one(app, file, profile)
-        documents.append(document)
-        codes.append(code)
-        _tell(voice, document)
-        if code == Stopped.exit_code:
-            break
+    with app.early_reader(profile, provider) as reader:
+        begin = partial(_begin, app, profile, reader)
+        for file, begun in in_order(reader.executor, files, begin):
+            document, code = _import_one(app, file, profile, begun)
+            documents.append(document)
+            codes.append(code)
+            _tell(voice, document)
+            if code == Stopped.exit_code:
+                break
     voice.document({"imports": documents})
     return gravest(codes)
 
 
-def _import_one(app: App, file: Path, profile: Profile) -> tuple[dict[str, object], int]:
+@dataclass(frozen=True)
+class _Begun:
+    """A file that is looked at before its turn.
+
+    Attributes:
+        stored: Its bytes, when they are in storage already.
+        early: Waits for it to be read; gives None when it was not.
+    """
+
+    stored: StoredFile | None = None
+    early: Callable[[], Early | None] = lambda: None
+
+
+def _begin(app: App, profile: Profile, reader: EarlyReader, file: Path) -> _Begun:
+    """Let a file be read by somebody beside us; a fault of it is told at its turn."""
+    if not reader.executor.beside:
+        return _Begun()
+    stored = None
+    with suppress(BillingError):
+        stored = _keep(app, file)
+        row = _register(app, stored, file, profile)
+        if not row.is_complete:
+            return _Begun(stored, partial(reader.end, reader.begin(row)))
+    return _Begun(stored)
+
+
+def _keep(app: App, file: Path) -> StoredFile:
+    limit_bytes = app.settings.limits.download_mb * 1_000_000
+    return app.storage.keep(file, limit_bytes=limit_bytes)
+
+
+def _register(app: App, stored: StoredFile, file: Path, profile: Profile) -> ImportRow:
+    control_text = sidecar_text(file, profile)
+    return register_stored(app.imports, stored, file.name, profile, control_text)
+
+
+def _import_one(
+    app: App, file: Path, profile: Profile, begun: _Begun
+) -> tuple[dict[str, object], int]:
     """Import one file; a fault of one file does not keep the next from its turn."""
     row: ImportRow | None = None
     try:
-        stored = app.storage.keep(
-            file, limit_bytes=app.settings.limits.download_mb * 1_000_000
-        )
-        row = register_stored(
-            app.imports, stored, file.name, profile, sidecar_text(file, profile)
-        )
+        row = _register(app, begun.stored or _keep(app, file), file, profile)
         if row.is_complete:
             return _already_imported(row, file.name), 0
+        early = begun.early()
         with Meter(f"import {row.id}") as meter:
-            row = app.importer(meter.add).import_stored(row, profile, nothing_follows)
+            importer = app.importer(meter.add)
+            row = importer.import_stored(row, profile, nothing_follows, early)
     except BillingError as exc:
         return _failed_document(file.name, profile, row, exc), exc.exit_code
     is_faulty = row.status != "done" or row.outcome.rejected or row.outcome.conflicts

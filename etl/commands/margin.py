@@ -33,7 +33,7 @@ def margin(
     types, customers, lost = by_type(rows), by_customer(rows), losses(rows)
     voice.table(
         ("usage", "records", "unrated", "provider", "own price", "margin", "%"),
-        [_row(row, row["usage_type"]) for row in types.iter_rows(named=True)],
+        [margin_row(row, row["usage_type"]) for row in types.iter_rows(named=True)],
     )
     voice.say()
     voice.say(f"{customers.height:,} cycles of customers, {lost.height:,} at a loss")
@@ -41,14 +41,16 @@ def margin(
     voice.table(
         ("customer", "cycle", "records", "unrated", "provider", "own price", "margin", "%"),
         [
-            _row(row, str(row["customer_id"]), row["cycle_start_date"].isoformat())
+            margin_row(row, str(row["customer_id"]), row["cycle_start_date"].isoformat())
             for row in shown.iter_rows(named=True)
         ],
     )
     voice.document(
         {
-            "by_usage_type": [_document(row) for row in types.iter_rows(named=True)],
-            "by_customer": [_document(row) for row in customers.iter_rows(named=True)],
+            "by_usage_type": [margin_document(row) for row in types.iter_rows(named=True)],
+            "by_customer": [
+                margin_document(row) for row in customers.iter_rows(named=True)
+            ],
             "losses": lost.height,
         }
     )
@@ -61,7 +63,8 @@ def _shown(customers: pl.DataFrame, lost: pl.DataFrame, limit: int) -> pl.DataFr
     return pl.concat([lost, dear.select(lost.columns)]).head(limit)
 
 
-def _row(row: Mapping[str, Any], *names: str) -> tuple[object, ...]:
+def margin_row(row: Mapping[str, Any], *names: str) -> tuple[object, ...]:
+    """Lay out a row of cost and price for a table, behind its names."""
     found = Margin(row["provider_micros"], row["own_micros"])
     share = found.share_bp
     return (
@@ -75,7 +78,8 @@ def _row(row: Mapping[str, Any], *names: str) -> tuple[object, ...]:
     )
 
 
-def _document(row: Mapping[str, Any]) -> dict[str, object]:
+def margin_document(row: Mapping[str, Any]) -> dict[str, object]:
+    """Describe a row of cost and price with its margin, as JSON."""
     found = Margin(row["provider_micros"], row["own_micros"])
     return {
         **row,

@@ -84,6 +84,13 @@ def gravest(codes: Iterable[int]) -> int:
     return next((code for code in GRAVEST_FIRST if code in found), 0)
 
 
+executor_option = click.option(
+    "--executor",
+    help="serial, threads:N, processes:N or dask://HOST:PORT instead of ETL_EXECUTOR.",
+)
+"""For commands whose work can be shared out; ``with_app`` takes it into the settings."""
+
+
 def with_app(command: Callable[Concatenate[App, Voice, P], int]) -> Callable[P, int]:
     """Give a command its settings, its log level and its voice, and close it after.
 
@@ -99,7 +106,9 @@ def with_app(command: Callable[Concatenate[App, Voice, P], int]) -> Callable[P, 
         is_json = bool(kwargs.pop("is_json"))
         verbose = kwargs.pop("verbose")
         settings = load_settings(
-            database_url=kwargs.pop("database_url"), storage=kwargs.pop("storage")
+            database_url=kwargs.pop("database_url"),
+            storage=kwargs.pop("storage"),
+            executor=kwargs.pop("executor", None),
         )
         prepare_driver(settings.database_url)
         set_up_logs(verbose if isinstance(verbose, int) else 0)

@@ -18,7 +18,9 @@ TEMPLATE = """\
 # lease_seconds = 120              # how long a silent worker keeps its work
 # batch_rows = 1000                # records in one LOAD DATA and one ledger row
 # batches_per_commit = 50
+# load_connections = 2             # commits of one import at a time (MySQL)
 # chunk_rows = 50000               # records read and sorted at a time
+# executor = "serial"              # or threads:N, processes:N, dask://HOST:PORT
 
 [limits]
 # download_mb = 8192
@@ -46,6 +48,11 @@ TEMPLATE = """\
 # language = "nl"                  # or "en"
 # suspended_limit = 0              # records without an owner that may wait
 # missing_delivery = "warn"        # warn, block, ignore
+
+[insights]                         # from where on something is worth a look
+# jump_percent = 200               # of the usual; all of them: docs/insights.md
+# jump_amount = 25                 # whole units of the customer's currency
+# burst_calls = 20
 
 [retention]                        # days; 0 keeps for ever
 # raw_days = 180                   # raw lines of what was set aside

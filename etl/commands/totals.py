@@ -1,20 +1,24 @@
 """``totals:*``: compute one cycle or all that changed, compare, put back, simulate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Any
 
 import click
 
 from etl.app import App
 from etl.chains import DispatchTotals, NewTotals
-from etl.commands.options import Voice, with_app
+from etl.commands.options import Voice, executor_option, with_app
 from etl.commands.reports import chain_of, report_document, tell_report
 from etl.handlers import bus_of
-from etl.rate_plan_files import load_rate_plan, require_cycle_allowances
+from etl.rate_plan_files import load_rate_plan
 from transforms.errors import MoneyError
 from transforms.money import decimal_text
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+MOST_SHOWN = 50
+"""Corrected records, and allowances, that a person is shown."""
 
 
 @click.command("totals:new")
@@ -23,7 +27,7 @@ DAY = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--dry-run", is_flag=True, help="Compute and show, write nothing.")
 @with_app
 def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool) -> int:
-    """Reprocess one customer's cycle, with its chain: totals, then backup.
+    """Reprocess one customer's cycle, with its chain: totals, backup, insights.
 
     The cycle is the one that contains the day. Unchanged records change nothing: no new
     revision is written.
@@ -42,8 +46,12 @@ def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool
         tell_report(voice, report)
         voice.document(report_document(report))
         return report.exit_code
-    document = app.totals_work.document(customer, day) | {"chain": chain_of(report)}
+    later = report.steps[0].result.get("later_cycles_marked", 0)
+    document = app.totals_work.document(customer, day)
+    document |= {"chain": chain_of(report), "later_cycles_marked": later}
     _tell(voice, document)
+    if later:
+        voice.say(f"{later} later cycles wait: they begin with less or more of a one-off")
     for step in report.steps[1:]:
         voice.say(f"chain: {step.command} {step.status}")
     voice.document(document)
@@ -52,6 +60,7 @@ def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool
 
 @click.command("totals:dispatch")
 @click.option("--cycle", type=DAY, help="Only cycles that contain this day, YYYY-MM-DD.")
+@executor_option
 @with_app
 def dispatch(app: App, voice: Voice, cycle: datetime | None) -> int:
     """Compute every cycle that changed, in one pass, then back the totals up."""
@@ -85,7 +94,11 @@ def diff(
     first: int | None,
     last: int | None,
 ) -> int:
-    """Compare two revisions of a cycle line by line: what it was, is, and why."""
+    """Compare two revisions of a cycle line by line: what it was, is, and why.
+
+    Why: records added, added late (after the end of the cycle), corrected or gone, another
+    plan or version of it, or a one-off allowance that an earlier cycle used otherwise.
+    """
     document = app.totals_history.diff(customer, cycle.date(), first, last)
     voice.say(
         f"customer {customer}, cycle {document['cycle_start_date']}: revision"
@@ -98,9 +111,42 @@ def diff(
             f"import {each['import_id']} ({each['file']}) brought"
             f" {each['records']:,} records in between{late}"
         )
+    for reason in document["reasons"]:
+        voice.say(f"computed because of: {reason}")
     _tell_changes(voice, document)
+    _tell_corrected(voice, document["corrected"])
     voice.document(document)
     return 0
+
+
+def _tell_corrected(voice: Voice, records: Sequence[Mapping[str, Any]]) -> None:
+    """Say which records a later delivery replaced, and what they cost before and now."""
+    if not records:
+        return
+    voice.say(f"{len(records):,} records were corrected:")
+    voice.table(
+        ("record", "at", "was in", "line", "cost", "is in", "line", "cost"),
+        [
+            (
+                each["record_id"],
+                each["call_date"],
+                *_place(each["was"]),
+                *_place(each["is"]),
+            )
+            for each in records[:MOST_SHOWN]
+        ],
+    )
+    if len(records) > MOST_SHOWN:
+        voice.say(f"... and {len(records) - MOST_SHOWN:,} more; --json shows them all")
+
+
+def _place(record: Mapping[str, Any] | None) -> tuple[object, object, object]:
+    """Where a version of a record came from and what it cost; it may be elsewhere now."""
+    if record is None:
+        return "elsewhere", None, None
+    cost = record["cost_micros"]
+    named = f"import {record['import_id']} {record['member']}"
+    return named, record["line_no"], None if cost is None else decimal_text(cost)
 
 
 @click.command("totals:restore")
@@ -155,8 +201,6 @@ def simulate(
     cost: customers with such usage come last.
     """
     tried = [load_rate_plan(plan) for plan in plans]
-    for plan in tried:
-        require_cycle_allowances(plan)
     document = app.totals_history.simulate(tried, customer, cycle.date(), cycles)
     voice.table(
         ("customer", "plan", "cycles", "cost", "would cost", "saving", "unrated"),
@@ -201,7 +245,28 @@ def _tell_changes(voice: Voice, document: object) -> None:
     )
 
 
-def _tell(voice: Voice, document: dict[str, object]) -> None:
+def _tell_allowances(voice: Voice, allowances: Sequence[Mapping[str, Any]]) -> None:
+    if not allowances:
+        return
+
+    def amount(row: Mapping[str, Any], name: str) -> object:
+        return decimal_text(row[name]) if row["unit"] == "micros" else row[name]
+
+    voice.table(
+        ("allowance", "line", "available", "used", "left", "unit"),
+        [
+            (
+                row["allowance"] + (", once" if row["once"] else ""),
+                row["subscriber"] or "shared",
+                *(amount(row, name) for name in ("available", "used", "left")),
+                "" if row["unit"] == "micros" else row["unit"],
+            )
+            for row in allowances[:MOST_SHOWN]
+        ],
+    )
+
+
+def _tell(voice: Voice, document: dict[str, Any]) -> None:
     voice.say(
         f"customer {document['customer_id']}, cycle {document['cycle_start_date']} to "
         f"{document['cycle_end_date']} (end not included), revision {document['revision']}"
@@ -222,6 +287,7 @@ def _tell(voice: Voice, document: dict[str, object]) -> None:
                 for line in lines
             ],
         )
+    _tell_allowances(voice, document["allowances"])
     voice.say(
         f"total {document['total_cost']} {document['currency']} over "
         f"{document['cdr_count']:,} records, {document['unrated_count']:,} of them unrated"

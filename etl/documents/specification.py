@@ -2,7 +2,8 @@
 
 Pure. Dutch Excel opens it with a double click: semicolons, decimal commas, a byte order
 mark and CRLF. Every cell is quoted; one that a spreadsheet would take for a formula begins
-with an apostrophe. A last line says how many records there are and what they add up to.
+with an apostrophe. The last lines say how many records there are, what they add up to,
+what the plan charges for the whole cycle, and what was invoiced.
 
 Who may see which number is a role: ``customer`` sees its own numbers and the other ones
 without their last three digits, ``billing`` sees all of them, ``support`` sees neither.
@@ -11,26 +12,32 @@ Units: amounts are written in the currency with six decimals.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, Literal, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Literal, get_args
+
+import polars as pl
 
 from transforms.invoice import Invoice
-from transforms.invoicing import LABELS
-from transforms.money import decimal_text
+from transforms.invoice_calls import Difference, Itemised, differences, lines_of_the_cycle
+from transforms.invoicing import LABELS, place_name
+from transforms.money import MICROS, decimal_text
 
 Role = Literal["customer", "billing", "support"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 ENCODING: Final = "utf-8-sig"
 
+BLOCK_ROWS: Final = 50_000
+"""Calls written at a time."""
+
 HEADINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "nl": (
         "datum", "tijd", "soort", "richting", "nummer", "ander nummer", "zone", "duur",
-        "bytes", "aantal", "bedrag",
+        "bytes", "aantal", "bedrag", "bundel",
     ),
     "en": (
         "date", "time", "type", "direction", "number", "other number", "zone", "duration",
-        "bytes", "count", "amount",
+        "bytes", "count", "amount", "bundle",
     ),
 }  # fmt: skip
 
@@ -44,7 +51,12 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "records": "regels",
         "invoiced": "gefactureerd",
         "unrated": "geen prijs",
+        "whole": "in bundel",
+        "part": "deels in bundel",
+        "difference": "verschil",
         "differs": "de gegevens zijn veranderd sinds de factuur; de factuur blijft gelden",
+        "unpriced": "het tariefplan van deze factuur is niet bewaard; bedragen per gesprek "
+        "ontbreken en de factuur blijft gelden",
     },
     "en": {
         "in": "incoming",
@@ -55,7 +67,12 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "records": "rows",
         "invoiced": "invoiced",
         "unrated": "no price",
+        "whole": "in bundle",
+        "part": "partly in bundle",
+        "difference": "difference",
         "differs": "the records changed since the invoice; the invoice stands",
+        "unpriced": "the rate plan of this invoice is not kept; amounts of calls are "
+        "missing and the invoice stands",
     },
 }
 
@@ -71,61 +88,128 @@ PLAIN_NUMBER: Final = re.compile(r"-?[0-9]+(,[0-9]+)?")
 """What Excel may take for a number, because it is one."""
 
 
-def specification(
-    invoice: Invoice, calls: Iterable[Mapping[str, Any]], role: Role
-) -> Iterator[bytes]:
+def specification(invoice: Invoice, itemised: Itemised, role: Role) -> Iterator[bytes]:
     """Write the calls of an invoice's cycle, block by block.
 
     Args:
         invoice: The invoice; its language is the file's.
-        calls: Rows of ``InvoiceStore.calls``, in the order of their time.
+        itemised: Its calls.
         role: Who will read it.
     """
     language = invoice.draft.terms.get("language", "nl")
-    words, labels = WORDS[language], LABELS[language]
-    shows_cost = invoice.draft.method != "rateplan"
-    headings = HEADINGS[language] if shows_cost else HEADINGS[language][:-1]
-    yield csv_line([words["invoice"], invoice.number]).encode(ENCODING)
+    words = WORDS[language]
     first, end = invoice.draft.cycle_start_date, invoice.draft.cycle_end_date
     last = end.fromordinal(end.toordinal() - 1)
+    yield csv_line([words["invoice"], invoice.number]).encode(ENCODING)
     yield csv_line([words["cycle"], first.isoformat(), last.isoformat()]).encode()
-    yield csv_line(headings).encode()
-    count = cost_micros = 0
-    for call in calls:
-        count += 1
-        cost_micros += call["cost_micros"] or 0
-        cells = _cells(call, words, labels, role)
-        yield csv_line(cells if shows_cost else cells[:-1]).encode()
-    counted = [words["total"], f"{count} {words['records']}"]
-    if not shows_cost:
-        yield csv_line(counted).encode()
+    yield csv_line(HEADINGS[language]).encode()
+    for block in itemised.calls.iter_slices(BLOCK_ROWS):
+        yield _lines(block, language, role, is_priced=itemised.is_priced).encode()
+    for cells in _closing(invoice, itemised, language):
+        yield csv_line(cells).encode()
+
+
+def _lines(calls: pl.DataFrame, language: str, role: Role, *, is_priced: bool) -> str:
+    """Write many calls: figures by columns, each distinct text once."""
+    words, labels = WORDS[language], LABELS[language]
+    no_price = csv_cell(words["unrated"] if is_priced else "")
+    figures = [
+        *(_figures(name) for name in ("duration_s", "volume_bytes", "events")),
+        _amounts("amount_micros").fill_null(no_price) if is_priced else pl.lit(no_price),
+        bundle_of(csv_cell(words["whole"]), csv_cell(words["part"]), csv_cell("")),
+    ]
+    rows = calls.select(
+        pl.col("call_date").dt.to_string('"%Y-%m-%d";"%H:%M:%S"'),
+        *("usage_type", "direction", "subscriber", "other", "zone"),
+        figures=pl.concat_str(figures, separator=";"),
+    )
+    types = Cells(lambda text: csv_cell(labels.get(text, text)))
+    directions = Cells(lambda text: csv_cell(words.get(text, text)))
+    own = Cells(lambda text: csv_cell(shown_number(text, role, is_own=True)))
+    others = Cells(lambda text: csv_cell(shown_number(text, role, is_own=False)))
+    zones = Cells(csv_cell)
+    return "".join(
+        f"{when};{types[kind]};{directions[way]};{own[line]};{others[other]};{zones[zone]};"
+        f"{rest}\r\n"
+        for when, kind, way, line, other, zone, rest in rows.iter_rows()
+    )
+
+
+class Cells(dict[str | None, str]):
+    """Texts as they are written, each worked out when it is first asked for."""
+
+    def __init__(self, write: Callable[[str], str]) -> None:
+        """Remember how a text is written; none is written as an empty one."""
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, text: str | None) -> str:
+        """Write a text that was not asked for before."""
+        self[text] = written = self._write(text or "")
+        return written
+
+
+def bundle_of(whole: str, part: str, none: str) -> pl.Expr:
+    """Say of a call (CALLS) whether an allowance paid for all of it, for a part or none."""
+    is_touched = (pl.col("in_allowance") > 0) | (pl.col("allowance_micros") > 0)
+    is_covered = is_touched & (pl.col("amount_micros") == 0)
+    return (
+        pl.when(is_covered)
+        .then(pl.lit(whole))
+        .when(is_touched)
+        .then(pl.lit(part))
+        .otherwise(pl.lit(none))
+    )
+
+
+def _figures(column: str) -> pl.Expr:
+    return _quoted(pl.col(column).cast(pl.String).fill_null(""))
+
+
+def _amounts(column: str) -> pl.Expr:
+    """Write micros with six decimals after a comma, as :func:`_amount` does."""
+    micros = pl.col(column)
+    sign = pl.when(micros < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    units = (micros.abs() // MICROS).cast(pl.String)
+    rest = (micros.abs() % MICROS).cast(pl.String).str.zfill(6)
+    return _quoted(pl.concat_str(sign, units, pl.lit(","), rest))
+
+
+def _quoted(cell: pl.Expr) -> pl.Expr:
+    return pl.concat_str(pl.lit('"'), cell, pl.lit('"'))
+
+
+# --- what it adds up to -------------------------------------------------------------------
+
+
+def _closing(
+    invoice: Invoice, itemised: Itemised, language: str
+) -> Iterator[Iterable[str]]:
+    """The last lines: the sum of the calls, the cycle's own lines, what was invoiced."""
+    words = WORDS[language]
+    counted = [words["total"], f"{itemised.calls.height} {words['records']}"]
+    if not itemised.is_priced:
+        yield counted
+        yield [words["unpriced"]]
         return
-    invoiced = invoice.draft.amounts.usage_micros
-    yield csv_line([*counted, _amount(cost_micros)]).encode()
-    yield csv_line([words["invoiced"], "", _amount(invoiced)]).encode()
-    if invoiced != cost_micros:
-        yield csv_line([words["differs"]]).encode()
+    yield [*counted, _amount(itemised.micros)]
+    for line in lines_of_the_cycle(invoice):
+        yield [line.name, "", _amount(line.amount_micros)]
+    yield [words["invoiced"], "", _amount(invoice.draft.amounts.usage_micros)]
+    found = differences(invoice, itemised.sums)
+    for each in found:
+        yield _difference(each, words, LABELS[language])
+    if found:
+        yield [words["differs"]]
 
 
-def _cells(
-    call: Mapping[str, Any],
-    words: Mapping[str, str],
-    labels: Mapping[str, str],
-    role: Role,
+def _difference(
+    each: Difference, words: Mapping[str, str], labels: Mapping[str, str]
 ) -> list[str]:
-    when, cost = call["call_date"], call["cost_micros"]
     return [
-        f"{when:%Y-%m-%d}",
-        f"{when:%H:%M:%S}",
-        labels.get(call["usage_type"], call["usage_type"]),
-        words.get(call["direction"], call["direction"]),
-        shown_number(call["subscriber"] or "", role, is_own=True),
-        shown_number(call["other"] or "", role, is_own=False),
-        call["zone"] or "",
-        _number(call["duration_s"]),
-        _number(call["volume_bytes"]),
-        _number(call["events"]),
-        words["unrated"] if cost is None else _amount(cost),
+        words["difference"],
+        place_name(each.usage_type, each.zone, labels),
+        _amount(each.calls_micros - each.invoiced_micros),
     ]
 
 
@@ -137,11 +221,15 @@ def shown_number(number: str, role: Role, *, is_own: bool) -> str:
     their last ones in a spreadsheet. Short numbers and names are no subscriber's.
     """
     text = f"00 {number[1:]}" if re.fullmatch(r"\+[0-9]+", number) else number
+    return masked_number(text, role, is_own=is_own)
+
+
+def masked_number(number: str, role: Role, *, is_own: bool) -> str:
+    """Hide the last digits of a number from who may not see them."""
     is_hidden = role == "support" or (role == "customer" and not is_own)
-    digits = sum(char.isdigit() for char in text)
-    if not is_hidden or digits < 2 * MASKED_DIGITS:
-        return text
-    return text[:-MASKED_DIGITS] + "x" * MASKED_DIGITS
+    if not is_hidden or sum(map(str.isdigit, number)) < 2 * MASKED_DIGITS:
+        return number
+    return number[:-MASKED_DIGITS] + "x" * MASKED_DIGITS
 
 
 def csv_line(cells: Iterable[str]) -> str:
@@ -161,7 +249,3 @@ def csv_cell(text: str) -> str:
 
 def _amount(micros: int) -> str:
     return decimal_text(micros).replace(".", ",")
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else str(value)

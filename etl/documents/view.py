@@ -12,11 +12,18 @@ from datetime import date, timedelta
 from typing import Final
 
 from transforms.invoice import CREDIT, DELTA, Draft, Invoice, InvoiceLine
-from transforms.vat import VatLine, percent_text
+from transforms.invoice_texts import (
+    DECIMAL,
+    UNBROKEN,
+    data_text,
+    duration_text,
+    hundredths,
+    money,
+    whole,
+)
+from transforms.vat import REVERSE_CHARGE, VatLine, percent_text
 
 A_DAY: Final = timedelta(days=1)
-
-UNBROKEN: Final = "\N{NO-BREAK SPACE}"
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "nl": {
@@ -50,11 +57,10 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "van {number}?",
         "owed": "Dit bedrag wordt met u verrekend of aan u terugbetaald.",
         "attention": "T.a.v.",
+        "notes": "Bundels en tegoeden",
         "AE": "Btw verlegd naar de afnemer",
         "E": "Vrijgesteld van btw",
         "Z": "Nultarief",
-        "decimal": ",",
-        "thousands": ".",
         "page": "Pagina",
     },
     "en": {
@@ -87,11 +93,10 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "pay": "Please transfer the amount by {due} to {iban}, stating {number}.",
         "owed": "This amount is settled with you or paid back to you.",
         "attention": "Attn.",
+        "notes": "Bundles and credit",
         "AE": "VAT reverse-charged",
         "E": "Exempt from VAT",
         "Z": "Zero rate",
-        "decimal": ".",
-        "thousands": ",",
         "page": "Page",
     },
 }
@@ -106,10 +111,6 @@ MONTHS: Final[Mapping[str, tuple[str, ...]]] = {
         "September", "October", "November", "December",
     ),
 }  # fmt: skip
-
-SIGNS: Final[Mapping[str, str]] = {"EUR": "€", "GBP": "£", "USD": "$"}
-
-BYTES_IN: Final = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,9 @@ class View:
     sums: tuple[tuple[str, str], ...]
     total: tuple[str, str]
     remarks: tuple[str, ...]
+    notes_title: str
+    notes: tuple[str, ...]
+    """What allowances gave and what is left of them."""
     payment: str
     page_word: str
 
@@ -171,20 +175,22 @@ def view_of(invoice: Invoice) -> View:
             words["amount"],
         ),
         lines=tuple(
-            _line(line, words, currency) for line in amounts.lines if _is_printed(line)
+            _line(line, language, currency) for line in amounts.lines if _is_printed(line)
         ),
         sums=(
-            (words["net"], money(amounts.net_cents, currency, words)),
+            (words["net"], money(amounts.net_cents, currency, language)),
             *(
-                (_vat_name(v, words), money(v.vat_cents, currency, words))
-                for v in amounts.vat
+                (_vat_name(vat, language), money(vat.vat_cents, currency, language))
+                for vat in amounts.vat
             ),
         ),
         total=(
             words["refund"] if is_owed else words["gross"],
-            money(abs(amounts.gross_cents), currency, words),
+            money(abs(amounts.gross_cents), currency, language),
         ),
-        remarks=(*_vat_reasons(amounts.vat, words), *draft.notes),
+        remarks=_vat_reasons(amounts.vat, language),
+        notes_title=words["notes"],
+        notes=draft.notes,
         payment=words["owed"] if is_owed else paid_by if amounts.gross_cents else "",
         page_word=words["page"],
     )
@@ -195,57 +201,22 @@ def _is_printed(line: InvoiceLine) -> bool:
     return line.kind != "rounding" or line.amount_cents != 0
 
 
-def _line(line: InvoiceLine, words: Mapping[str, str], currency: str) -> LineView:
+def _line(line: InvoiceLine, language: str, currency: str) -> LineView:
     counts = line.kind not in ("rounding", "vat_included") and line.quantity != 0
     return LineView(
         name=line.name,
-        quantity=whole(line.quantity, words) if counts else "",
-        usage=usage_text(line, words),
-        amount=money(line.amount_cents, currency, words),
+        quantity=whole(line.quantity, language) if counts else "",
+        usage=usage_text(line, language),
+        amount=money(line.amount_cents, currency, language),
         is_rounding=line.kind == "rounding",
     )
 
 
-def usage_text(line: InvoiceLine, words: Mapping[str, str]) -> str:
+def usage_text(line: InvoiceLine, language: str) -> str:
     """Say how much was used: time, or data; nothing where the quantity says it."""
     if line.duration_s:
         return duration_text(line.duration_s)
-    return data_text(line.volume_bytes, words) if line.volume_bytes else ""
-
-
-def duration_text(seconds: int) -> str:
-    """Write seconds as hours, minutes and seconds: 3661 is ``1:01:01``."""
-    sign = "-" if seconds < 0 else ""
-    minutes, s = divmod(abs(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{sign}{hours}:{m:02d}:{s:02d}"
-
-
-def data_text(size_bytes: int, words: Mapping[str, str]) -> str:
-    """Write bytes in the largest unit that fits, to two decimals, rounded down."""
-    sign = "-" if size_bytes < 0 else ""
-    size = abs(size_bytes)
-    for unit, one in BYTES_IN:
-        if size >= one:
-            hundredths = size * 100 // one
-            return f"{sign}{_decimal(hundredths, words)} {unit}"
-    return f"{sign}{size} B"
-
-
-def money(cents: int, currency: str, words: Mapping[str, str]) -> str:
-    """Write an amount as its language does: 123456 is ``€ 1.234,56`` in Dutch."""
-    sign = "-" if cents < 0 else ""
-    return f"{SIGNS.get(currency, currency)} {sign}{_decimal(abs(cents), words)}"
-
-
-def whole(number: int, words: Mapping[str, str]) -> str:
-    """Write a whole number with its thousands set apart."""
-    return f"{number:,}".replace(",", words["thousands"])
-
-
-def _decimal(hundredths: int, words: Mapping[str, str]) -> str:
-    units, rest = divmod(hundredths, 100)
-    return f"{whole(units, words)}{words['decimal']}{rest:02d}"
+    return data_text(line.volume_bytes, language) if line.volume_bytes else ""
 
 
 def date_text(day: date, language: str) -> str:
@@ -322,19 +293,20 @@ def period_text(draft: Draft, words: Mapping[str, str], language: str) -> str:
     return f"{begins} {words['until']} {date_text(last, language)}"
 
 
-def _vat_name(vat: VatLine, words: Mapping[str, str]) -> str:
-    rate = percent_text(vat.rate_bp).replace(".", words["decimal"])
-    return f"{words['vat']} {rate}% {words['over']} {_decimal_signed(vat, words)}"
+def _vat_name(vat: VatLine, language: str) -> str:
+    words = WORDS[language]
+    rate = percent_text(vat.rate_bp).replace(".", DECIMAL[language])
+    taxable = hundredths(vat.taxable_cents, language)
+    return f"{words['vat']} {rate}% {words['over']} {taxable}"
 
 
-def _decimal_signed(vat: VatLine, words: Mapping[str, str]) -> str:
-    sign = "-" if vat.taxable_cents < 0 else ""
-    return f"{sign}{_decimal(abs(vat.taxable_cents), words)}"
-
-
-def _vat_reasons(vat: tuple[VatLine, ...], words: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(
-            each.reason or words[each.category] for each in vat if each.category != "S"
-        )
-    )
+def _vat_reasons(vat: tuple[VatLine, ...], language: str) -> tuple[str, ...]:
+    """Say why no VAT is charged; what the Dutch law wants said is also said in Dutch."""
+    words = WORDS[language]
+    said = []
+    for each in vat:
+        reason = each.reason or words.get(each.category, "")
+        if each.category == "AE" and reason == REVERSE_CHARGE and language != "nl":
+            reason = f"{words['AE']} ({reason})"
+        said += [reason] if each.category != "S" else []
+    return tuple(dict.fromkeys(said))

@@ -13,22 +13,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
+from etl.documents.calls import Found, batches
+from etl.documents.calls_json import calls_document
 from etl.documents.html import html_document
 from etl.documents.pdf import is_available, pdf_document
 from etl.documents.specification import Role, specification
 from etl.failpoints import failpoint
 from etl.invoice_document import invoice_document
 from transforms.errors import ConfigError, Stopped, StorageError
-from transforms.invoice import INVOICE, Invoice
+from transforms.invoice import Invoice
+from transforms.invoice_calls import Itemised
 from transforms.ubl import ubl_document
 
-Format = Literal["json", "html", "csv", "xml", "pdf"]
+Format = Literal["json", "html", "csv", "calls.json", "xml", "pdf"]
+"""A format by the ending of its files."""
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
-Calls = Callable[[Invoice], Iterable[Mapping[str, Any]]]
-"""The records of an invoice's cycle, in the order of time."""
+
+Calls = Callable[[Sequence[Invoice]], Mapping[str, Found]]
+"""The calls of invoices by their numbers, each of a cycle of its own; see calls.py."""
 
 OURS: Final = 0o700
 
@@ -77,23 +82,33 @@ class DocumentFolder:
         """
         wanted = formats or usual_formats()
         written: list[Written] = []
-        for invoice in invoices:
-            written.append(self.write(invoice, wanted, role))
-            progress(1)
-            if self._stop():
-                message = (
-                    f"stopped after the documents of {len(written)} invoices; make the "
-                    "others with: etl invoice:documents --all"
-                )
-                raise Stopped(message)
+        for batch in batches(invoices):
+            calls = self._calls(batch) if SPECIFICATIONS.keys() & set(wanted) else {}
+            for invoice in batch:
+                found = calls.get(invoice.number)
+                written.append(self._write(invoice, wanted, role, found))
+                progress(1)
+                if self._stop():
+                    message = (
+                        f"stopped after the documents of {len(written)} invoices; make "
+                        "the others with: etl invoice:documents --all"
+                    )
+                    raise Stopped(message)
         return written
 
     def write(
         self, invoice: Invoice, formats: Sequence[Format], role: Role = "customer"
     ) -> Written:
+        """Write one invoice as :meth:`write_all` writes many."""
+        return self.write_all([invoice], formats, role)[0]
+
+    def _write(
+        self, invoice: Invoice, formats: Sequence[Format], role: Role, found: Found | None
+    ) -> Written:
         """Write an invoice in these formats, in place of what was there.
 
-        A format that needs what the invoice does not hold is left out and said.
+        A format that needs what there is not is left out and said. A correction has no
+        specification: what it corrects is in its lines, the calls are with the invoice.
 
         Raises:
             StorageError: When the disk refuses; the file that was there stays.
@@ -101,36 +116,46 @@ class DocumentFolder:
         files: list[Path] = []
         missing: dict[str, str] = {}
         for ending in formats:
-            if ending == "csv" and invoice.draft.kind != INVOICE:
-                continue  # what it corrects is in its lines; the calls are with the invoice
             try:
-                blocks = self._blocks(invoice, ending, role)
+                blocks = _blocks(invoice, ending, role, found)
             except ConfigError as exc:
                 missing[ending] = str(exc)
                 continue
-            path = self.path(invoice, ending)
-            _replace(path, blocks)
-            files.append(path)
+            if blocks is not None:
+                path = self.path(invoice, ending)
+                _replace(path, blocks)
+                files.append(path)
         return Written(invoice.number, tuple(files), missing)
 
-    def _blocks(self, invoice: Invoice, ending: Format, role: Role) -> Iterator[bytes]:
-        match ending:
-            case "json":
-                return iter([_json(invoice)])
-            case "html":
-                return iter([html_document(invoice)])
-            case "xml":
-                return iter([ubl_document(invoice)])
-            case "pdf":
-                return iter([pdf_document(invoice)])
-            case "csv":
-                return specification(invoice, self._calls(invoice), role)
+
+def _blocks(
+    invoice: Invoice, ending: Format, role: Role, found: Found | None
+) -> Iterator[bytes] | None:
+    """Begin to write a document; None for one that such an invoice does not have."""
+    if ending not in SPECIFICATIONS:
+        return iter([PAGES[ending](invoice)])
+    if isinstance(found, str):
+        raise ConfigError(found)
+    return SPECIFICATIONS[ending](invoice, found, role) if found else None
 
 
 def _json(invoice: Invoice) -> bytes:
     document = invoice_document(invoice)
     text = json.dumps(document, ensure_ascii=False, indent=2, default=str)
     return f"{text}\n".encode()
+
+
+PAGES: Final[Mapping[Format, Callable[[Invoice], bytes]]] = {
+    "json": _json,
+    "html": html_document,
+    "xml": ubl_document,
+    "pdf": pdf_document,
+}
+
+SPECIFICATIONS: Final[
+    Mapping[Format, Callable[[Invoice, Itemised, Role], Iterator[bytes]]]
+] = {"csv": specification, "calls.json": calls_document}
+"""Formats that hold calls one by one, and so personal data with a term of its own."""
 
 
 def _replace(path: Path, blocks: Iterator[bytes]) -> None:

@@ -38,6 +38,14 @@ REPLAY = Flow(
     ("rejects:replay", "totals:dispatch"),
     ((ANNA, 1), (BERT, 2), (STRANGER, 1)),
 )
+AHEAD = Flow(
+    "ahead",
+    (),
+    (
+        "import {first} {second} --provider routit --executor threads:2",
+        "totals:dispatch --executor threads:2",
+    ),
+)
 TWO = (*IMPORT.go, "import {second} --provider routit", "totals:dispatch")
 REVERT = Flow("revert", TWO, (f"import:revert 1 {BY}", "totals:dispatch"))
 REMATCH = Flow(
@@ -48,6 +56,7 @@ INVOICE = Flow(
     IMPORT.go,
     ("invoice:new --due --as-of 2025-02-03", "invoice:documents --all"),
 )
+NIGHT = Flow("night", IMPORT.go, ("nightly --as-of 2025-02-03 --patience 0",))
 RETENTION = Flow(
     "retention", IMPORT.go, ("retention:apply --as-of 2999-01-01 --cdr-days 30",)
 )
@@ -80,10 +89,13 @@ POINTS: dict[str, tuple[Flow, str]] = {
     "import_before_load": (IMPORT, ""),
     "import_before_set_aside": (IMPORT, ""),
     "import_in_finish": (WORKER, ""),
+    "import_read_early": (AHEAD, ""),
     "in_complete": (WORKER, ""),
+    "insight_before_commit": (IMPORT, ""),
     "invoice_after_commit": (INVOICE, ""),
     "invoice_before": (INVOICE, ""),
     "invoice_before_commit": (INVOICE, ""),
+    "night_before_rename": (NIGHT, ""),
     "rematch_after_page": (REMATCH, ""),
     "replay_after_commit": (REPLAY, ""),
     "replay_before_commit": (REPLAY, ""),
@@ -98,5 +110,6 @@ POINTS: dict[str, tuple[Flow, str]] = {
     "revert_before_finish": (REVERT, ""),
     "storage_after_rename": (IMPORT, ""),
     "storage_before_rename": (WORKER, ""),
+    "totals_before_share": (AHEAD, ""),
 }
 """Each point, the flow that passes it, and what else must happen so that it is passed."""

@@ -35,8 +35,9 @@ CHAIN = (
     "routit:invoice",
     "totals:dispatch",
     "totals:backup",
+    "totals:insight",
 )
-"""The five steps from request to totals, the router before them and a copy after."""
+"""The five steps from request to totals, the router before them, a copy and a look after."""
 
 IN_HAND, FOLLOWER_WAITS, AT_THE_END = (
     "after_claim:kill",  # a step is claimed, nothing of it is done
@@ -51,7 +52,7 @@ KILLS = (
     *(IN_HAND, "import_in_finish:kill", FOLLOWER_WAITS),
     *(IN_HAND, FOLLOWER_WAITS),
     *(IN_HAND, FOLLOWER_WAITS),
-    *(IN_HAND, FOLLOWER_WAITS),
+    *(IN_HAND, "insight_before_commit:kill", FOLLOWER_WAITS),
 )
 """Where each child is killed: at every boundary of the chain, in turn."""
 

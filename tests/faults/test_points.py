@@ -35,7 +35,7 @@ TABLES = (
     *("call_detail_record", "superseded_record", "rejected_record", "suspended_record"),
     *("conflict_record", "duplicate_record", "provider_invoice", "provider_invoice_line"),
     *("total_usage_new_table", "total_usage_line", "total_usage_new_backup_table"),
-    *("invoice", "invoice_line"),
+    *("invoice", "invoice_line", "insight_look"),
 )
 """What must be the same, whatever happened on the way."""
 
@@ -44,7 +44,8 @@ OF_A_RUN = frozenset(
         *("created_at", "updated_at", "started_at", "finished_at", "committed_at"),
         *("marked_at", "superseded_at", "lease_until", "duration_ms", "owner", "fence"),
         *("attempts", "mark", "batch_no", "first_line", "last_line", "backed_up_at"),
-        *("decided_at", "issued_at", "message", "computed_at", "cost", "total_cost"),
+        *("decided_at", "issued_at", "looked_at", "message", "computed_at"),
+        *("cost", "total_cost"),
     }
 )
 """Columns that tell of the run and not of what came of it."""

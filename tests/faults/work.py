@@ -34,6 +34,7 @@ from transforms.errors import LeaseHeld
 
 LEASE_S = 0.6
 """Lease of the jobs that only count."""
+IMPORT_LEASE_S = 1
 
 # --- the queue --------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ def import_file(
     with World(
         url,
         Path(folder),
-        lease_seconds=1,
+        lease_seconds=IMPORT_LEASE_S,
         chunk_rows=max(rows // 4, 1),
         batch_rows=max(rows // 20, 1),
     ) as world:

@@ -1,6 +1,7 @@
 """A database with records and rate plans, for tests of totals under plans."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Self
@@ -106,6 +107,7 @@ class PlanWorld(World):
                 ),
             )
             tx.load("call_detail_record", pl.DataFrame(rows, STORED))
+            tx.load("import_cycle", _counted(events, cycles, number))
             self.app.totals.mark_dirty(tx, cycles, f"import {number}")
 
     def run(self, *arguments: object, code: int = 0) -> dict[str, Any]:
@@ -164,6 +166,20 @@ def _row(each: Event, import_id: int) -> dict[str, object]:
         "part_state": "last" if each.continuation else None,
         "fingerprint": each.key + 1,
     }
+
+
+def _counted(events: Sequence[Event], cycles: pl.DataFrame, number: int) -> pl.DataFrame:
+    """What the import brought to each cycle."""
+    counts = Counter((each.customer, each.cycle) for each in events)
+    costs: Counter[tuple[int, date]] = Counter()
+    for each in events:
+        costs[each.customer, each.cycle] += each.cost or 0
+    keys = list(cycles.select("customer_id", "cycle_start_date").iter_rows())
+    return cycles.with_columns(
+        import_id=pl.lit(number, pl.Int64),
+        record_count=pl.Series([counts[key] for key in keys], dtype=pl.Int64),
+        cost_micros=pl.Series([costs[key] for key in keys], dtype=pl.Int64),
+    )
 
 
 def _cycles(events: Sequence[Event]) -> pl.DataFrame:

@@ -46,7 +46,12 @@ def test_a_file_with_too_many_rejects_is_imported_when_a_person_accepts_it(
     assert (found["status"], found["loaded"], found["rejected"]) == ("done", 1, 51)
     assert world.table("rejected_record", "count(*)") == [(51,)]
     steps = [step["command"] for step in accepted.document["runs"][0]["steps"]]
-    assert steps == ["routit:invoice", "totals:dispatch", "totals:backup"]
+    assert steps == [
+        "routit:invoice",
+        "totals:dispatch",
+        "totals:backup",
+        "totals:insight",
+    ]
     listed = desk.etl("import:list", "--json").document["imports"]
     assert [
         (each["decision"], each["decided_by"], each["reason"])
@@ -80,7 +85,13 @@ def test_a_held_import_goes_on_when_a_person_releases_it(world: World, desk: Des
     found = ended.document["import"]
     assert (found["status"], found["loaded"], found["cost_micros"]) == ("done", 2, 81_000)
     steps = [step["command"] for step in ended.document["runs"][0]["steps"]]
-    assert steps == ["routit:import", "routit:invoice", "totals:dispatch", "totals:backup"]
+    assert steps == [
+        "routit:import",
+        "routit:invoice",
+        "totals:dispatch",
+        "totals:backup",
+        "totals:insight",
+    ]
     assert world.table("import_decision", "decision", "decided_by") == [
         ("release", "J. Jansen")
     ]

@@ -96,6 +96,20 @@ def test_an_import_tells_its_counts_in_one_document(etl: Shell, tmp_path: Path) 
     assert etl.code == 1  # records were rejected, and one is in conflict
 
 
+def test_with_v_an_import_says_what_it_does_step_by_step(
+    etl: Shell, tmp_path: Path
+) -> None:
+    etl.json("import", write_routit(tmp_path, mixed_calls()), "--provider=routit", "-v")
+
+    events = [json.loads(line) for line in etl.said.splitlines() if line.startswith("{")]
+    assert [event["event"] for event in events] == [
+        "import begun",
+        "delivery read",
+        "import complete",
+    ]
+    assert (events[-1]["import_id"], events[-1]["loaded"]) == (1, 80)
+
+
 def test_records_without_an_owner_alone_are_no_fault(etl: Shell, tmp_path: Path) -> None:
     path = write_routit(tmp_path, [call("1"), call("2", STRANGER)])
     (told,) = etl.json("import", path, "--provider", "routit")["imports"]
@@ -274,6 +288,7 @@ def test_a_replay_renews_what_the_provider_charges(
         "routit:invoice",
         "totals:dispatch",
         "totals:backup",
+        "totals:insight",
     ]
     invoiced = world.table("provider_invoice", "record_count", "cost_micros")
     assert invoiced == [(100, 4_050_000)]

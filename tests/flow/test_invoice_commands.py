@@ -52,8 +52,8 @@ def test_a_run_issues_writes_and_tells(world: World, desk: Desk) -> None:
     assert "put your own into [supplier]" in ended.out
     assert "F2025-000001         1  2025-01-01  10.00  2.10   12.10" in ended.out
     assert "2 issued" in ended.out
-    assert "10 documents of 2 invoices" in ended.out
-    endings = ("csv", "html", "json", "pdf", "xml")
+    assert "12 documents of 2 invoices" in ended.out
+    endings = ("calls.json", "csv", "html", "json", "pdf", "xml")
     assert files(world) == [f"F2025-00000{no}.{end}" for no in (1, 2) for end in endings]
 
 
@@ -181,7 +181,8 @@ def test_a_customer_without_an_address_has_no_ubl_and_everything_else(
     ended = desk.etl("invoice:new", "--due", *AS_OF)
     assert ended.code == 0
     assert "no xml: F2025-000001 cannot be written as UBL: customer 1: kvk" in ended.out
-    assert [name.rpartition(".")[2] for name in files(world)] == [
+    assert [name.partition(".")[2] for name in files(world)] == [
+        "calls.json",
         "csv",
         "html",
         "json",
@@ -194,6 +195,8 @@ def test_a_role_decides_what_a_specification_shows(world: World, desk: Desk) -> 
     desk.etl("invoice:new", "--due", *AS_OF)
     path = world.folder / "storage" / "invoices" / "2025" / "F2025-000001.csv"
     assert "31200000xxx" in path.read_text(encoding="utf-8")
+    calls = json.loads(path.with_suffix(".calls.json").read_text(encoding="utf-8"))
+    assert calls["calls"][0]["other"] == "+31200000xxx"
     words = ("F2025-000001", "--format", "csv", "--role", "billing")
     assert desk.etl("invoice:documents", *words).code == 0
     assert "31200000021" in path.read_text(encoding="utf-8")
@@ -234,6 +237,91 @@ def test_a_delivery_that_is_charged_whole_is_no_insight(world: World) -> None:
     bus_of(world.app).run(InvoiceCollected(row.id), world.app.stop)
     assert row.outcome.cost_micros == 110_000
     assert world.table("billing_insight", "kind") == []
+
+
+def test_what_a_providers_own_invoice_says_is_compared_with_the_records(
+    world: World, desk: Desk
+) -> None:
+    world.own({"31600000071": 1, "31600000072": 1, "3197000000074": 2})
+    row = world.load(EXAMPLES / "TMO_CALVI_AC9_202610_0007.tsv", "tmobile_calvi")
+    words = ("provider:invoice-total", "--import", str(row.id), "--number", "TM-88")
+    who = ("--by", "A. Jansen")
+    early = desk.etl(*words, *who, "--amount", "0.11")
+    assert early.code == 2
+    assert "nothing was worked out for import 1 yet" in early.err
+    bus_of(world.app).run(InvoiceCollected(row.id), world.app.stop)
+
+    tried = desk.etl(*words, *who, "--amount", "0.15", "--dry-run")
+    assert "the records come to 0.110000; difference -0.040000" in tried.out
+    assert world.table("import_decision", "decision") == []
+    ended = desk.etl(*words, *who, "--amount", "0.15", "--json")
+
+    assert ended.code == 0
+    assert ended.document == {
+        "import_id": 1,
+        "provider": "tmobile_calvi",
+        "provider_invoice": "TM-88",
+        "currency": "EUR",
+        "invoiced_micros": 150_000,
+        "charged_micros": 110_000,
+        "difference_micros": -40_000,
+        "dry_run": False,
+    }
+    assert world.table(
+        "import_decision", "decision", "decided_by", "cost_micros", "reason"
+    ) == [("invoice_total", "A. Jansen", 150_000, "TM-88")]
+    ((kind, severity, evidence),) = world.table(
+        "billing_insight", "kind", "severity", "evidence"
+    )
+    assert (kind, severity) == ("provider_invoice", "warning")
+    assert json.loads(evidence) == {
+        "import_id": 1,
+        "file_name": "TMO_CALVI_AC9_202610_0007.tsv",
+        "provider_invoice": "TM-88",
+        "invoiced_micros": 150_000,
+        "charged_micros": 110_000,
+        "difference_micros": -40_000,
+        "duplicates": 0,
+        "conflicts": 0,
+        "rejected": 0,
+        "suspended": 0,
+    }
+
+
+def test_a_providers_invoice_that_says_what_the_records_do_is_no_insight(
+    world: World, desk: Desk
+) -> None:
+    world.own({"31600000071": 1, "31600000072": 1, "3197000000074": 2})
+    row = world.load(EXAMPLES / "TMO_CALVI_AC9_202610_0007.tsv", "tmobile_calvi")
+    bus_of(world.app).run(InvoiceCollected(row.id), world.app.stop)
+    words = ("provider:invoice-total", "--import", "1", "--number", "TM-88", "--by", "Ann")
+    assert "no difference" in desk.etl(*words, "--amount", "0.11").out
+    assert world.table("billing_insight", "kind") == []
+    for amount in ("0,11", "1e3", "0.1234567", ""):
+        assert desk.etl(*words, "--amount", amount).code == 2
+    assert desk.etl(*words[:-1], "A\nB", "--amount", "0.11").code == 2
+
+
+def test_an_import_that_is_worked_out_anew_is_compared_with_what_was_told(
+    world: World, desk: Desk
+) -> None:
+    world.own({"31600000071": 1})
+    row = world.load(EXAMPLES / "TMO_CALVI_AC9_202610_0007.tsv", "tmobile_calvi")
+    bus_of(world.app).run(InvoiceCollected(row.id), world.app.stop)
+    words = ("provider:invoice-total", "--import", "1", "--number", "TM-88", "--by", "Ann")
+    desk.etl(*words, "--amount", "0.05")
+    desk.etl(*words, "--amount", "0.00")  # mended: what was told last counts
+
+    world.do("UPDATE call_detail_record SET cost_micros = 10000 WHERE line_no = 2")
+    bus_of(world.app).run(InvoiceCollected(row.id), world.app.stop)
+
+    told = [json.loads(text) for (text,) in world.table("billing_insight", "evidence")]
+    compared = [
+        (each["invoiced_micros"], each["charged_micros"])
+        for each in told
+        if "invoiced_micros" in each
+    ]
+    assert sorted(compared) == [(0, 10_000), (50_000, 0)]
 
 
 # --- charges beside usage -----------------------------------------------------------------
@@ -298,11 +386,11 @@ def test_a_run_that_is_asked_to_stop_ends_after_a_commit(
     assert files(world) == []
 
     assert desk.etl("invoice:documents", "--all").code == 143
-    assert len(files(world)) == 5
+    assert len(files(world)) == 6
 
     monkeypatch.undo()
     assert desk.etl("invoice:documents", "--all").code == 0
-    assert len(files(world)) == 10
+    assert len(files(world)) == 12
 
 
 def test_the_settings_of_a_new_set_up_are_all_known(

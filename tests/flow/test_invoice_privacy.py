@@ -13,6 +13,7 @@ from etl.chains import InvoiceImport
 from etl.handlers import bus_of
 from etl.retention import Applied, apply_retention
 from etl.settings import Retention
+from loaders.corrections import CorrectionStore
 from tests.flow.import_world import ANNA, BERT, STRANGER, World, call
 from tests.flow.invoice_world import AS_OF, JANUARY, bring, total
 from tests.flow.operator_world import Desk
@@ -54,7 +55,7 @@ def a_month(world: World) -> None:
     bus_of(world.app).run(InvoiceImport(1), world.app.stop)
     run = world.app.invoicing.due(AS_OF)
     for invoice in run.invoices:
-        world.app.documents.write(invoice, ("csv", "html"))
+        world.app.documents.write(invoice, ("csv", "calls.json", "html"))
 
 
 KEPT_TRUE = ("total_usage_new_table", "total_usage_line", "invoice", "invoice_line")
@@ -96,7 +97,7 @@ def test_what_is_past_its_term_is_gone_and_every_figure_stays_true(world: World)
         records=3,
         cycles_left=0,
         deliveries=1,
-        specifications=2,
+        specifications=4,
     )
     assert personal(world) == [0, 0, 0]
     assert figures(world) == before
@@ -165,9 +166,38 @@ def test_nothing_is_computed_of_records_that_are_gone(world: World) -> None:
     with pytest.raises(ConfigError, match="3 records of import 1 were removed"):
         world.app.provider_invoices.compute(1, lambda _frames: pytest.fail("asked"))
     again = next(world.app.invoices.pages())[0]
-    with pytest.raises(ConfigError, match="were removed after their term"):
-        world.app.invoices.calls(again)
+    gone = f"{again.number}: its records were removed after their term"
+    assert world.app.documents.write(again, ("csv", "calls.json")).missing == {
+        "csv": gone,
+        "calls.json": gone,
+    }
     assert figures(world) == before
+
+
+def test_an_import_whose_records_became_sums_cannot_be_backed_out(world: World) -> None:
+    a_month(world)
+    apply(world)
+    before = figures(world)
+    desk = Desk(world.url, world.folder)
+    for more in (("--dry-run",), ()):
+        ended = desk.etl("import:revert", "1", "--by", "Ann", "--reason", "test", *more)
+        assert ended.code == 2
+        assert "3 records of import 1 were removed after their term" in ended.err
+    assert figures(world) == before
+    assert world.table("import_queue", "complete", "locked", "status") == [(1, 0, "done")]
+    assert world.table("import_decision", "decision") == []
+    assert world.audit() == []
+
+
+def test_a_removal_between_the_question_and_the_revert_stops_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_month(world)
+    apply(world)
+    monkeypatch.setattr(CorrectionStore, "require_all_there", lambda *_: None)
+    desk = Desk(world.url, world.folder)
+    assert desk.etl("import:revert", "1", "--by", "Ann", "--reason", "test").code == 2
+    assert world.table("import_queue", "complete", "locked", "status") == [(1, 0, "done")]
 
 
 def test_late_records_of_a_closed_cycle_wait_for_a_person(world: World) -> None:

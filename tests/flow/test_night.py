@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from etl.extract import folder
-from etl.night import Night, exit_code_of, folder_of, report_text, run_night
+from etl.night import folder_of, run_night
+from etl.night_record import Night, exit_code_of, report_text
 from etl.profiles import load_profile
 from etl.simulator import RoutitSimulator
 from loaders.audit import Difference, differences
@@ -100,6 +101,9 @@ def test_a_night_with_nothing_due_ends_well_and_says_so(
             ("sync", "done"),
             ("queue", "done"),
             ("totals", "done"),
+            ("insights", "done"),
+            ("invoices", "done"),
+            ("documents", "done"),
             ("audit", "done"),
         ]
 

@@ -1,17 +1,14 @@
 """Totals under rate plans: routed, put together, kept by revision, compared, put back."""
 
-import json
 from collections.abc import Iterator
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.flow.plan_world import CHEAP, NOVEMBER, PLAN, PlanWorld, event
-from tests.histories import history
-from tests.rater import rate_plainly
-from transforms.reference import RatePlanText, Reference
+from tests.flow.test_import import calvi
+from tests.rater import Event
 
 AMSTERDAM = "Europe/Amsterdam"
 
@@ -153,6 +150,25 @@ def test_one_customer_whose_amounts_do_not_fit_holds_no_other_up(world: PlanWorl
     assert world.table("dirty_cycle", "customer_id") == [(1,)]
 
 
+def test_a_parked_customer_is_tried_again_when_the_plan_changes(world: PlanWorld) -> None:
+    dear = '[[entry]]\nname = "texts"\nusage = "sms"\nprice = "1000000"\nper = "event"\n'
+    world.plans("1,office,,\n2,office,,", office=PLAN + dear)
+    world.deliver(event(1, 5, 2_000_000, usage="sms"), event(2, 5, customer=2))
+    world.dispatch(code=4)
+    assert [row[0] for row in headers(world)] == [2]
+
+    mended = dear.replace("1000000", "0.10")
+    world.plans("1,office,,\n2,office,,", office=PLAN + mended)
+    result = world.dispatch()
+
+    assert (result["parked"], result["faults"]) == (0, [])
+    assert [(row[0], row[4]) for row in headers(world)] == [
+        (1, 200_000_000_000),
+        (2, 150_000),
+    ]
+    assert world.table("dirty_cycle", "customer_id") == []
+
+
 def test_a_cycle_without_records_pays_the_minimum_of_its_plan(world: PlanWorld) -> None:
     world.plans("1,office,,", office=f'{PLAN}[cycle]\nminimum = "7.50"\n')
 
@@ -178,18 +194,24 @@ def test_a_roaming_record_is_in_the_zone_of_its_country(world: PlanWorld) -> Non
 # --- revisions --------------------------------------------------------------------------
 
 
-def two_revisions(world: PlanWorld) -> None:
+def two_revisions(world: PlanWorld, year: int = 2026) -> None:
+    october = date(year, 10, 1)
+
+    def call(key: int, day: int, quantity: int = 60, **other: str) -> Event:
+        start = datetime(year, 10, day, 9, 0, tzinfo=UTC)
+        return event(key, day, quantity, cycle=october, start=start, **other)
+
     world.plans("1,office,,", office=PLAN)
-    world.deliver(event(1, 5))
+    world.deliver(call(1, 5))
     world.dispatch()
-    world.deliver(event(2, 6), event(3, 7, 5, usage="sms", destination="+31612345678"))
+    world.deliver(call(2, 6), call(3, 7, 5, usage="sms", destination="+31612345678"))
     world.dispatch()
 
 
 def test_two_revisions_are_compared_line_by_line(world: PlanWorld) -> None:
-    two_revisions(world)
+    two_revisions(world, year=2126)  # a cycle that has not ended
 
-    document = world.run("totals:diff", "--customer", 1, "--cycle", "2026-10-31")
+    document = world.run("totals:diff", "--customer", 1, "--cycle", "2126-10-31")
 
     assert (document["from_revision"], document["to_revision"]) == (1, 2)
     assert (document["was"], document["is"]) == ("0.150000", "0.300000")
@@ -200,16 +222,74 @@ def test_two_revisions_are_compared_line_by_line(world: PlanWorld) -> None:
             "zone": "",
             "was": None,
             "is": {"cost_micros": 0, "cdr_count": 1, "unrated_count": 1},
-            "why": ["1 records added"],
+            "why": ["1 record added"],
         },
         {
             "usage_type": "voice",
             "zone": "",
             "was": {"cost_micros": 150_000, "cdr_count": 1, "unrated_count": 0},
             "is": {"cost_micros": 300_000, "cdr_count": 2, "unrated_count": 0},
-            "why": ["1 records added"],
+            "why": ["1 record added"],
         },
     ]
+    assert document["reasons"] == ["import 2"]
+    assert [each["records"] for each in document["imports"]] == [2]
+
+
+def test_records_that_come_after_the_end_of_their_cycle_are_late(world: PlanWorld) -> None:
+    two_revisions(world, year=2020)
+
+    document = world.run("totals:diff", "--customer", 1, "--cycle", "2020-10-31")
+
+    assert [line["why"] for line in document["lines"]] == [["1 record added late"]] * 2
+    assert [each["late"] for each in document["imports"]] == [True]
+
+
+def test_a_record_that_a_later_delivery_corrected_is_named(
+    world: PlanWorld, tmp_path: Path
+) -> None:
+    world.own({"31600000071": 1})
+    first = ["C1 2026-10-05T12:00:00Z 10", "C2 2026-10-06T12:00:00Z 20"]
+    world.load(calvi(tmp_path, first, 7), "tmobile_calvi")
+    world.dispatch()
+    world.load(calvi(tmp_path, ["C1 2026-10-05T12:00:00Z 15"], 8), "tmobile_calvi")
+    world.dispatch()
+
+    document = world.run("totals:diff", "--customer", 1, "--cycle", "2026-10-05")
+
+    (line,) = document["lines"]
+    assert line["why"] == ["1 record corrected"]
+    assert (line["was"]["cost_micros"], line["is"]["cost_micros"]) == (300_000, 350_000)
+    (record,) = document["corrected"]
+    assert (record["record_id"], record["corrected_by"]) == ("C1", 2)
+    assert record["was"]["cost_micros"] == 100_000
+    assert record["is"] == {
+        "import_id": 2,
+        "member": "TMO_CALVI_AC9_202610_0008.tsv",
+        "line_no": 2,
+        "cost_micros": 150_000,
+    }
+    earlier = ("--from", 0, "--to", 1)
+    assert "no revision 0" in str(
+        world.refused("totals:diff", "--customer", 1, "--cycle", "2026-10-05", *earlier)
+    )
+
+
+def test_an_import_that_was_backed_out_is_the_reason(
+    world: PlanWorld, tmp_path: Path
+) -> None:
+    world.own({"31600000071": 1})
+    first = ["C1 2026-10-05T12:00:00Z 10", "C2 2026-10-06T12:00:00Z 20"]
+    world.load(calvi(tmp_path, first, 7), "tmobile_calvi")
+    world.load(calvi(tmp_path, ["C1 2026-10-05T12:00:00Z 15"], 8), "tmobile_calvi")
+    world.dispatch()
+    world.run("import:revert", 2, "--by", "Jansen")
+    world.dispatch()
+
+    document = world.run("totals:diff", "--customer", 1, "--cycle", "2026-10-05")
+
+    # The record costs what it cost before: it neither came nor went.
+    assert [line["why"] for line in document["lines"]] == [["import 2 reverted"]]
 
 
 def test_another_plan_and_a_corrected_record_are_told_apart(world: PlanWorld) -> None:
@@ -336,61 +416,3 @@ def test_a_customer_with_usage_that_a_plan_does_not_price_comes_last(
 
     told = [(row["customer_id"], row["unrated_count"]) for row in document["customers"]]
     assert told == [(2, 0), (1, 1)]
-
-
-# --- the independent rater ----------------------------------------------------------------
-
-
-def toml(value: object) -> str:
-    """Write a value as TOML on one line."""
-    if isinstance(value, dict):
-        return (
-            "{" + ", ".join(f"{json.dumps(k)} = {toml(v)}" for k, v in value.items()) + "}"
-        )
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    if isinstance(value, (date, Decimal)):
-        return str(value)
-    return json.dumps(value)
-
-
-@pytest.mark.parametrize("seed", [3, 8, 21])
-def test_stored_totals_equal_the_independent_rater_to_the_micro(
-    database_url: str, tmp_path: Path, seed: int
-) -> None:
-    past = history(seed)
-    plan = dict(past.document)
-    plan["allowance"] = [
-        {**each, "period": "cycle"} for each in past.document.get("allowance", [])
-    ]
-    text = "\n".join(f"{json.dumps(name)} = {toml(value)}" for name, value in plan.items())
-    files = {
-        name: "\n".join(",".join(row) for row in [tuple(rows[0]), *map(dict.values, rows)])
-        for name, rows in past.files.items()
-    }
-    document = json.dumps({"plan": text, "files": files})
-    expected = rate_plainly(plan, past.files, past.events, past.cycles)
-
-    with PlanWorld(database_url, tmp_path) as world:
-        world.customers(past.zones)
-        world.plans("")
-        kept = RatePlanText("random", "1", "EUR", None, None, document)
-        world.app.reference.replace(Reference(rate_plans=(kept,)))
-        (tmp_path / "given").mkdir()
-        (tmp_path / "given" / "customer_rate_plans.csv").write_text(
-            "customer_id,rate_plan,valid_from,valid_to\n1,random,,\n2,random,,\n"
-        )
-        world.run("reference:load", tmp_path / "given")
-        world.deliver(*past.events)
-        world.dispatch()
-        found = {
-            (customer, date.fromisoformat(str(start))): micros
-            for customer, start, micros in world.table(
-                "total_usage_new_table", "customer_id", "cycle_start_date",
-                "total_cost_micros",
-            )
-        }  # fmt: skip
-        assert world.unbalanced() == []
-
-    own = {(each.customer, each.cycle) for each in past.events}
-    assert found == {key: expected.cycles[key] for key in own}

@@ -281,6 +281,7 @@ def test_one_broken_provider_of_six_stops_no_other(
             "delivery:invoice",
             "totals:dispatch",
             "totals:backup",
+            "totals:insight",
         ]
         assert report.exit_code == 0
         assert task_of(app, "vodafone_nl").status == "done"
@@ -300,7 +301,7 @@ def test_an_unknown_provider_is_an_error_of_its_own_task(
         load_feeds(app, {"yielder": yielder, "vodafon_nl": unknown})
         ended = sync(app)
 
-        assert ended == {"done": 6, "failed": 1}
+        assert ended == {"done": 7, "failed": 1}
         assert task_of(app, "yielder").status == "done"
         task = task_of(app, "vodafon_nl")
         assert task.status == "failed"
@@ -519,7 +520,7 @@ def test_routit_is_asked_waits_in_the_queue_and_goes_on_when_it_is_ready(
         assert ended == {"done": 1, "waiting": 1}
         task = task_of(app, "routit")
         assert task.status == "waiting"
-        assert str(task.message).startswith("RoutIT is preparing 10001 202610; ask again")
+        assert str(task.message).startswith("RoutIT is preparing 10001 202610; retry after")
 
         (waiting,) = app.jobs.list(status="waiting")
         report = bus_of(app).resume(waiting.id)
@@ -531,6 +532,7 @@ def test_routit_is_asked_waits_in_the_queue_and_goes_on_when_it_is_ready(
             "routit:invoice",
             "totals:dispatch",
             "totals:backup",
+            "totals:insight",
         ]
         assert task_of(app, "routit").status == "done"
         assert task_of(app, "routit").message == "CDR_10001_202610.zip to import"
@@ -585,6 +587,7 @@ def test_a_chain_that_broke_after_the_download_goes_on_from_the_import(
             "routit:invoice",
             "totals:dispatch",
             "totals:backup",
+            "totals:insight",
         ]
         assert report.exit_code == 0
         assert downloads(routit) == 1
@@ -720,7 +723,7 @@ def test_the_manager_does_the_work_itself_when_asked(database_url: str) -> None:
     code, document = run("sync:manager", "--run")
 
     assert code == 1
-    assert [run["resume"] for run in document["runs"]] == [None, "etl queue:retry 8"]
+    assert [run["resume"] for run in document["runs"]] == [None, "etl queue:retry 9"]
     assert imports(database_url) == [("yielder", "done", 6, 5, 0)]
 
 

@@ -45,6 +45,7 @@ KILLS = (
     ("after_claim:kill:2", 4),  # imported, the provider invoice claimed
     ("before_claim:kill:2", 5),
     ("before_claim:kill:2", 6),  # totals written, their backup not begun
+    ("before_claim:kill:2", 7),  # copied, and nobody looked at them yet
 )
 """Kills between the steps and inside them, and how many steps are done by then."""
 
@@ -130,7 +131,7 @@ def test_routits_chain_killed_at_each_boundary_ends_as_if_undisturbed(
     plans = [plan for plan, _ in KILLS]
     ended = work(database_url, tmp_path, *plans, UNDISTURBED)
 
-    assert ended == [*killed(KILLS), "0 - 7"]
+    assert ended == [*killed(KILLS), "0 - 8"]
     assert same(end_state(database_url)) == same(expected)
     assert rows(database_url, "SELECT command, status FROM job ORDER BY id") == [
         ("sync:provider", "done"),
@@ -140,6 +141,7 @@ def test_routits_chain_killed_at_each_boundary_ends_as_if_undisturbed(
         ("routit:invoice", "done"),
         ("totals:dispatch", "done"),
         ("totals:backup", "done"),
+        ("totals:insight", "done"),
     ]
     assert differences(database) == []
 
@@ -162,10 +164,10 @@ def test_a_folder_killed_while_it_is_emptied_ends_as_if_undisturbed(
         dispatch_syncs(app.syncs, AS_OF + timedelta(minutes=5))
         second = work(database_url, tmp_path, "folder_after_move:kill", UNDISTURBED)
 
-    assert first == [*killed(IN_THE_FOLDER), "0 - 6"]
+    assert first == [*killed(IN_THE_FOLDER), "0 - 7"]
     assert same(state) == same(expected)
     assert left == [FILE]
-    assert second == [*killed((("folder_after_move:kill", 7),)), "0 - 8"]
+    assert second == [*killed((("folder_after_move:kill", 8),)), "0 - 9"]
     assert [path.name for path in (tmp_path / "b").iterdir() if path.is_file()] == []
     assert [path.name for path in (tmp_path / "b" / "processed").iterdir()] == [FILE]
     assert {**same(end_state(database_url)), "sync_task": []} == {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from etl.bus import Bus, Step, Stop
-from etl.chains import BackupTotals, ImportDelivery
+from etl.chains import FindInsights, ImportDelivery
 from etl.handlers import bus_of
 from etl.workers import stop_workers, take_up_freed, work, work_in_processes
 from tests.flow.import_world import ANNA, World, call, write_routit
@@ -41,15 +41,16 @@ def wait_until(world: World, question: str, answer: object) -> None:
     pytest.fail(f"{question}: {world.rows(question)}, not {answer}")
 
 
-def send_backup(world: World) -> int:
-    return bus_of(world.app).send(BackupTotals())
+def send_job(world: World) -> int:
+    """Send for a look at totals: a job that nothing follows."""
+    return bus_of(world.app).send(FindInsights())
 
 
 def test_a_worker_that_is_told_to_stop_finishes_its_job_and_ends_with_0(
     world: World, desk: Desk
 ) -> None:
     process = desk.begin("worker")
-    send_backup(world)
+    send_job(world)
     wait_until(world, "SELECT status FROM job", [("done",)])
 
     assert desk.etl("queue:stop-workers").code == 0
@@ -61,7 +62,7 @@ def test_a_worker_that_is_told_to_stop_finishes_its_job_and_ends_with_0(
 
 def test_a_worker_that_starts_after_the_signal_works(world: World) -> None:
     stop_workers(world.app)
-    send_backup(world)
+    send_job(world)
     steps: list[Step] = []
 
     work(world.app, drain=True, tell=steps.append)
@@ -104,7 +105,7 @@ def test_the_job_of_a_killed_worker_is_taken_over_when_its_lease_ends(
 
     ended = desk.etl("worker", "--drain", "--json")
 
-    assert ended.document["jobs"] == {"done": 4}
+    assert ended.document["jobs"] == {"done": 5}
     assert world.table("import_queue", "locked", "complete") == [(0, 1)]
     assert world.audit() == []
 
@@ -114,7 +115,7 @@ def test_several_processes_share_the_queue_and_each_job_is_done_once(
 ) -> None:
     bus = bus_of(world.app)
     for number in range(12):
-        bus.send(BackupTotals(number, "2025-01-01"))
+        bus.send(FindInsights(number, "2025-01-01"))
     steps: list[Step] = []
 
     lost = work_in_processes(world.settings, 2, drain=True, verbose=0, tell=steps.append)
@@ -127,7 +128,7 @@ def test_several_processes_share_the_queue_and_each_job_is_done_once(
 
 def test_sigterm_ends_every_process_of_a_worker(world: World, desk: Desk) -> None:
     process = desk.begin("worker", "--concurrency", "2")
-    send_backup(world)
+    send_job(world)
     wait_until(world, "SELECT status FROM job", [("done",)])
     children = _children(process.pid)
 
@@ -141,7 +142,7 @@ def test_sigterm_ends_every_process_of_a_worker(world: World, desk: Desk) -> Non
 
 def test_the_processes_of_a_killed_worker_end_too(world: World, desk: Desk) -> None:
     process = desk.begin("worker", "--concurrency", "2")
-    send_backup(world)
+    send_job(world)
     wait_until(world, "SELECT status FROM job", [("done",)])
     children = _children(process.pid)
     assert len(children) >= 2
@@ -179,7 +180,7 @@ def _lives(pid: int) -> bool:
 def test_a_database_that_comes_back_is_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send_backup(world)
+    send_job(world)
     pauses: list[float] = []
     monkeypatch.setattr("etl.workers.time.sleep", pauses.append)
     away = iter(["connect: no answer", "connect: no answer"])
@@ -225,7 +226,7 @@ def test_an_import_freed_by_its_lease_is_queued_once(world: World) -> None:
 
 
 def test_the_list_shows_who_has_a_job_and_for_how_long(world: World, desk: Desk) -> None:
-    running, waiting = send_backup(world), bus_of(world.app).send(ImportDelivery(5))
+    running, waiting = send_job(world), bus_of(world.app).send(ImportDelivery(5))
     world.app.jobs.claim_one(running, "host:12:ab", 60)
     old = "2026-01-01 00:00:00"
     world.do(f"UPDATE job SET started_at = '{old}' WHERE id = {running}")  # noqa: S608
@@ -248,7 +249,7 @@ def test_a_failed_job_is_listed_however_many_came_after_it(
     bus = bus_of(world.app)
     bus.run(ImportDelivery(99))
     for _ in range(3):
-        bus.run(BackupTotals())
+        bus.run(FindInsights())
 
     listed = desk.etl("queue:list", "--limit", "2", "--json").document["jobs"]
     every = desk.etl("queue:list", "--limit", "2", "--all", "--json").document["jobs"]
@@ -258,11 +259,11 @@ def test_a_failed_job_is_listed_however_many_came_after_it(
 
 
 def test_unlocking_says_who_had_the_job_and_for_how_long(world: World, desk: Desk) -> None:
-    job_id = send_backup(world)
+    job_id = send_job(world)
     world.app.jobs.claim_one(job_id, "host:12:ab", 60)
 
     ended = desk.etl("queue:unlock", str(job_id))
 
     assert ended.code == 0
-    assert ended.out.startswith("job 1 totals:backup was held by host:12:ab for ")
+    assert ended.out.startswith("job 1 totals:insight was held by host:12:ab for ")
     assert world.table("job", "status", "owner") == [("waiting", None)]

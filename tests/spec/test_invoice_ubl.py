@@ -4,6 +4,7 @@ Each test names the rules of EN 16931 (BR-), Peppol (PEPPOL-EN16931-) or the Net
 (NL-R-) it holds the documents to.
 """
 
+import random
 import re
 from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,16 +12,31 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.invoice_examples import CUSTOMER, EXAMPLES, SUPPLIER, changed, invoice, usage
+from tests.invoice_examples import (
+    BY_LINE,
+    CUSTOMER,
+    EXAMPLES,
+    EXEMPT,
+    REVERSED,
+    SUPPLIER,
+    changed,
+    invoice,
+    usage,
+)
+from tests.ubl_rules import NS, RULES, broken
 from transforms.errors import ConfigError
 from transforms.invoice import Invoice
-from transforms.invoicing import Terms, invoice_amounts
+from transforms.invoicing import (
+    Charge,
+    Terms,
+    Usage,
+    credit_amounts,
+    delta_amounts,
+    invoice_amounts,
+)
 from transforms.ubl import is_credit_note, missing_for_ubl, ubl_document
+from transforms.vat import VatRule
 
-NS = {
-    "cac": "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2",
-    "cbc": "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2",
-}
 CENT = Decimal("0.01")
 
 every_kind = pytest.mark.parametrize("name", EXAMPLES)
@@ -68,6 +84,198 @@ def lines(root: ET.Element) -> list[ET.Element]:
 
 def local(tag: str) -> str:
     return tag.rpartition("}")[2]
+
+
+# --- every rule at once -------------------------------------------------------------------
+
+
+@every_kind
+def test_it_breaks_none_of_the_published_rules(name: str) -> None:
+    assert broken(document(name)) == {}
+
+
+SUPPLIER_PARTY = "cac:AccountingSupplierParty/cac:Party"
+CUSTOMER_PARTY = "cac:AccountingCustomerParty/cac:Party"
+ADDRESS = "cac:PostalAddress"
+CATEGORY = "cac:TaxTotal/cac:TaxSubtotal/cac:TaxCategory"
+LINE = "cac:InvoiceLine"
+SUMS = "cac:LegalMonetaryTotal"
+
+SPOILT: list[tuple[str, str, str, str | None]] = [
+    ("UBL 2.1", "invoice", "cbc:DueDate", "<after>"),
+    ("UBL 2.1", "invoice", "cbc:ID", "<OrderNumber>"),
+    ("UBL-DT-", "invoice", "cbc:ID", "<attribute>"),
+    ("PEPPOL-EN16931-R008", "invoice", "cbc:BuyerReference", " "),
+    ("UBL-SR-", "invoice", "cbc:BuyerReference", "<twice>"),
+    ("UBL-SR-", "invoice", "cac:TaxTotal/cbc:TaxAmount", "<twice>"),
+    ("BR-01,", "invoice", "cbc:CustomizationID", "urn:cen.eu:en16931:2017"),
+    ("BR-01,", "invoice", "cbc:ProfileID", "urn:fdc:peppol.eu:2017:poacc:billing"),
+    ("BR-02,", "invoice", "cbc:ID", None),
+    ("BR-02,", "credit", "cbc:CreditNoteTypeCode", None),
+    ("P0100", "invoice", "cbc:InvoiceTypeCode", "381"),
+    ("P0100", "credit", "cbc:CreditNoteTypeCode", "380"),
+    ("BR-CL-03", "invoice", "cbc:DocumentCurrencyCode", "EUX"),
+    ("F001", "invoice", "cbc:IssueDate", "02-11-2026"),
+    ("F001", "invoice", "cbc:DueDate", "20261202"),
+    ("PEPPOL-EN16931-R003", "invoice", "cbc:BuyerReference", None),
+    ("BR-29", "invoice", "cac:InvoicePeriod/cbc:EndDate", "2026-09-30"),
+    ("NL-R-001", "credit", "cac:BillingReference", None),
+    ("NL-R-001", "more to pay", "cac:BillingReference//cbc:ID", None),
+    ("BR-06", "invoice", f"{SUPPLIER_PARTY}//cbc:RegistrationName", None),
+    ("BR-06", "invoice", f"{CUSTOMER_PARTY}//cbc:IdentificationCode", "XX"),
+    ("R010", "invoice", f"{CUSTOMER_PARTY}/cbc:EndpointID", None),
+    ("R010", "invoice", f"{SUPPLIER_PARTY}/cbc:EndpointID", "<unknown scheme>"),
+    ("BR-CO-26", "invoice", f"{SUPPLIER_PARTY}//cbc:CompanyID", None),
+    ("BR-CO-09", "reverse charge", f"{CUSTOMER_PARTY}//cbc:CompanyID", "123456789"),
+    ("BR-CO-09", "invoice", f"{SUPPLIER_PARTY}//cac:TaxScheme/cbc:ID", "GST"),
+    ("NL-R-002", "invoice", f"{SUPPLIER_PARTY}/{ADDRESS}/cbc:StreetName", None),
+    ("NL-R-002", "invoice", f"{CUSTOMER_PARTY}/{ADDRESS}/cbc:PostalZone", None),
+    ("NL-R-003", "invoice", f"{SUPPLIER_PARTY}//cbc:CompanyID", "<unknown scheme>"),
+    ("NL-R-003", "invoice", f"{CUSTOMER_PARTY}//cbc:CompanyID", "<unknown scheme>"),
+    ("BR-CO-25", "invoice", "cbc:DueDate", None),
+    ("BR-49", "invoice", "cac:PaymentMeans", None),
+    ("BR-49", "invoice", "cac:PaymentMeans/cbc:PaymentMeansCode", "10"),
+    ("BR-49", "invoice", "cac:PaymentMeans/cac:PayeeFinancialAccount", None),
+    ("BR-DEC-", "invoice", f"{SUMS}/cbc:PayableAmount", "26.570"),
+    ("BR-12", "invoice", f"{SUMS}/cbc:TaxExclusiveAmount", None),
+    ("BR-CO-10", "invoice", f"{LINE}/cbc:LineExtensionAmount", "9.99"),
+    ("BR-CO-11", "vat in prices", "cac:AllowanceCharge/cbc:Amount", "20.99"),
+    ("BR-CO-11", "vat in prices", f"{SUMS}/cbc:AllowanceTotalAmount", None),
+    ("BR-CO-13", "invoice", f"{SUMS}/cbc:TaxExclusiveAmount", "21.97"),
+    ("BR-CO-14", "invoice", "cac:TaxTotal/cbc:TaxAmount", "4.60"),
+    ("BR-CO-15", "invoice", f"{SUMS}/cbc:TaxInclusiveAmount", "26.56"),
+    ("BR-CO-16", "invoice", f"{SUMS}/cbc:PayableAmount", "26.56"),
+    ("R053", "invoice", "cac:TaxTotal", "<twice>"),
+    ("R053", "invoice", "cac:TaxTotal/cac:TaxSubtotal", None),
+    ("BR-45", "invoice", f"{CATEGORY}/cbc:Percent", None),
+    ("BR-45", "invoice", f"{CATEGORY}/cbc:ID", "O"),
+    ("BR-S-08", "invoice", "cac:TaxTotal/cac:TaxSubtotal/cbc:TaxableAmount", "21.95"),
+    ("BR-S-08", "invoice", f"{CATEGORY}/cbc:ID", "Z"),
+    ("BR-CO-04", "invoice", f"{LINE}/cac:Item/cac:ClassifiedTaxCategory", None),
+    ("BR-CO-04", "invoice", f"{LINE}/cac:Item//cbc:Percent", "0"),
+    ("BR-CO-04", "zero rate", f"{LINE}/cac:Item//cbc:Percent", "21"),
+    ("BR-CO-04", "vat in prices", "cac:AllowanceCharge/cac:TaxCategory", None),
+    ("BR-CO-17", "invoice", "cac:TaxTotal/cac:TaxSubtotal/cbc:TaxAmount", "5.61"),
+    ("BR-CO-17", "zero rate", "cac:TaxTotal/cac:TaxSubtotal/cbc:TaxAmount", "0.01"),
+    ("BR-S-02", "invoice", f"{SUPPLIER_PARTY}/cac:PartyTaxScheme", None),
+    ("BR-S-02", "reverse charge", f"{CUSTOMER_PARTY}/cac:PartyTaxScheme", None),
+    ("BR-S-10", "reverse charge", f"{CATEGORY}/cbc:TaxExemptionReasonCode", "VATEX-EU-G"),
+    ("BR-S-10", "exempt charge", f"{CATEGORY}/cbc:TaxExemptionReason", None),
+    ("BR-S-10", "exempt charge", f"{CATEGORY}/cbc:ID", "Z"),
+    ("BR-31", "vat in prices", "cac:AllowanceCharge/cbc:AllowanceChargeReason", None),
+    ("BR-31", "vat in prices", "cac:AllowanceCharge/cbc:ChargeIndicator", "true"),
+    ("BR-16", "invoice", LINE, None),
+    ("BR-16", "invoice", f"{LINE}/cbc:ID", "2"),
+    ("BR-16", "invoice", f"{LINE}/cac:Item/cbc:Name", None),
+    ("BR-16", "invoice", f"{LINE}/cbc:InvoicedQuantity", "<unknown unit>"),
+    ("BR-27", "invoice", f"{LINE}/cac:Price/cbc:PriceAmount", "-2.47"),
+    ("R120", "invoice", f"{LINE}/cac:Price/cbc:PriceAmount", "2.46"),
+]  # fmt: skip
+"""A rule, an example, and what is put wrong in it: every rule must be able to fail."""
+
+
+def spoil(root: ET.Element, path: str, how: str | None) -> None:
+    """Change every such element: leave it out, write it anew, or something worse."""
+    parents = {child: parent for parent in root.iter() for child in parent}
+    for node in root.findall(path, NS):
+        parent = parents[node]
+        match how:
+            case None:
+                parent.remove(node)
+            case "<twice>":
+                parent.append(node)
+            case "<after>":
+                parent.remove(node)
+                parent.append(node)
+            case "<OrderNumber>":
+                ET.SubElement(parent, "OrderNumber").text = "1"
+            case "<attribute>" | "<unknown scheme>":
+                node.set("schemeID", "9999")
+            case "<unknown unit>":
+                node.set("unitCode", "XXX")
+            case _:
+                node.text = how
+
+
+@pytest.mark.parametrize(("names", "name", "path", "how"), SPOILT)
+def test_a_rule_notices_what_breaks_it(
+    names: str, name: str, path: str, how: str | None
+) -> None:
+    root = document(name)
+    assert root.findall(path, NS), "there is nothing to spoil"
+    spoil(root, path, how)
+    assert any(names in each for each in broken(root)), broken(root)
+
+
+def test_every_rule_is_seen_to_fail() -> None:
+    unseen = [
+        rule.names for rule in RULES if not any(names in rule.names for names, *_ in SPOILT)
+    ]
+    assert unseen == []
+
+
+def random_invoices(seed: int) -> list[Invoice]:
+    """An invoice of anything, what corrects it, and what takes both back."""
+    chance = random.Random(seed)
+    own = chance.choice([VatRule(), VatRule(900), VatRule(0, "Z"), EXEMPT, REVERSED.vat])
+    terms = Terms(
+        replace(
+            own,
+            rounding=chance.choice(["invoice", "line"]),
+            prices_include=own.category == "S" and chance.random() < 0.3,
+            mode=chance.choice(["half-up", "half-even", "up", "down"]),
+        ),
+        chance.choice(["half-up", "half-even", "up", "down"]),
+        chance.choice(["nl", "en"]),
+    )
+
+    def month() -> list[Usage]:
+        types = ["voice", "data", "sms", "adjustment", "cycle_minimum"]
+        return [
+            usage(chance.randint(-(10**7), 10**8), each, zone)
+            for each in chance.sample(types, chance.randint(1, 5))
+            for zone in chance.sample(["", "EU", "US"], chance.randint(1, 3))
+        ]
+
+    charges = [
+        Charge(
+            "recurring",
+            f"Charge {number}",
+            chance.randint(-(10**7), 10**8),
+            vat=chance.choice([None, None, EXEMPT]),
+        )
+        for number in range(chance.randint(0, 3))
+    ]
+    first = invoice_amounts(month(), charges, terms)
+    made = [invoice(first, terms=terms)]
+    second = delta_amounts([first], month(), terms)
+    if second is not None:
+        made.append(invoice(second, kind="delta", terms=terms, refers_to=["F1"]))
+    stands = [first] if second is None else [first, second]
+    made.append(
+        invoice(credit_amounts(stands), kind="credit", terms=terms, refers_to=["F1", "F2"])
+    )
+    customer = {"vat_number": "NL001234567B02"} if own.category == "AE" else {}
+    return [changed(each, **customer) for each in made]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_is_invoiced_breaks_none_of_the_published_rules(seed: int) -> None:
+    for each in random_invoices(seed):
+        assert broken(read(each)) == {}, each.draft
+
+
+def test_vat_by_line_that_is_too_far_off_is_no_ubl() -> None:
+    # 300 lines of 0.02 have 0.00 VAT each, and 1.26 over their sum.
+    lines = [usage(20_000, zone=f"Z{number}") for number in range(300)]
+    far_off = invoice(invoice_amounts(lines, [], BY_LINE), terms=BY_LINE)
+    assert missing_for_ubl(far_off) == [
+        "VAT by line is 1.26 off the VAT over all, and the standard wants less than 1.00; "
+        "give this customer vat_rounding invoice"
+    ]
+    near = invoice(invoice_amounts(lines[:237], [], BY_LINE), terms=BY_LINE)
+    assert missing_for_ubl(near) != []
+    assert missing_for_ubl(invoice(invoice_amounts(lines[:235], [], BY_LINE))) == []
 
 
 # --- what it is ---------------------------------------------------------------------------

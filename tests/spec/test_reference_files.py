@@ -341,14 +341,6 @@ def test_a_customer_has_one_plan_a_day(tmp_path: Path) -> None:
     ) in faults(tmp_path, customer_rate_plans=text)
 
 
-def test_an_allowance_for_once_cannot_be_given_to_customers_yet(tmp_path: Path) -> None:
-    once = '[[allowance]]\nname = "start"\nusage = "voice"\nsize = "10 min"\n'
-    plan_folder(tmp_path, f'{PLAN}{once}period = "once"\n')
-
-    with pytest.raises(ConfigError, match="allowance 'start' has period \"once\""):
-        read_reference(tmp_path)
-
-
 def test_a_file_that_is_not_text_names_the_byte(tmp_path: Path) -> None:
     (tmp_path / "customers.csv").write_bytes(b"customer_id,name\n1,Caf\xe9\n")
 

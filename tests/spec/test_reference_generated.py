@@ -11,8 +11,20 @@ from zipfile import ZipFile
 
 import pytest
 
-from etl.generate import Demand, Expected, Mix, generate_routit, write_delivery
+from etl.generate import (
+    Demand,
+    Expected,
+    Mix,
+    generate_routit,
+    write_delivery,
+    write_reference,
+)
 from etl.reference_files import read_reference
+from tests.invoice_examples import invoice, usage
+from transforms.customer_details import billing_details, details_of
+from transforms.invoicing import Terms, invoice_amounts
+from transforms.ubl import missing_for_ubl
+from transforms.vat import VatRule, rule_of
 
 DEMAND = Demand(4000, customers=40, seed=7, mix=Mix(duplicates=200, rejects=50, unknown=80))
 USAGES = {"voice", "sms", "data", "premium", "correctie"}
@@ -136,6 +148,23 @@ def test_half_of_the_records_are_of_a_few_large_customers() -> None:
     largest = sum(number for _, number in count.most_common(10))
     assert len(count) == 100
     assert 3000 < largest < 7000
+
+
+def test_every_generated_customer_can_be_sent_an_electronic_invoice(tmp_path: Path) -> None:
+    write_reference(tmp_path, 60)
+    customers = read_reference(tmp_path).customers
+    assert customers is not None
+    for row in customers.iter_rows(named=True):
+        details = details_of(row["details"])
+        rule = rule_of(details, VatRule(), row["name"])
+        made = invoice(
+            invoice_amounts([usage(1_000_000)], [], Terms(rule)),
+            customer=billing_details(row["customer_id"], row["name"], details),
+        )
+        assert missing_for_ubl(made) == []
+        assert (rule.category, details.get("language")) == (
+            ("AE", "en") if row["customer_id"] == 50 else ("S", "nl")
+        )
 
 
 def test_a_mix_without_faults_is_loaded_whole() -> None:

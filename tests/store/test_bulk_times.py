@@ -118,9 +118,24 @@ def test_only_a_column_whose_silence_means_null_is_left_unsaid() -> None:
     ]
     nothing = pl.DataFrame({"note": [None], "count": [None], "name": ["x"]})
     something = pl.DataFrame({"note": [None, ""], "count": [None, 1], "name": ["x", "y"]})
-    assert said(nothing, columns).columns == ["count", "name"]
-    assert said(something, columns).columns == ["note", "count", "name"]
-    assert said(nothing.select("note"), columns).columns == ["note"]
+    assert said(nothing, columns).frame.columns == ["count", "name"]
+    assert said(something, columns).frame.columns == ["note", "count", "name"]
+    assert said(nothing.select("note"), columns).frame.columns == ["note"]
+
+
+def test_what_is_the_same_in_very_many_rows_is_said_once() -> None:
+    same = pl.DataFrame(
+        {"line": range(1000), "name": "x", "count": 7, "day": [None] * 1000}
+    )
+    assert said(same, []).once == {"name": "x", "count": 7}
+    assert said(same, []).frame.columns == ["line", "day"]
+    assert said(same.head(999), []).once == {}
+    but_one = pl.concat([same, same.head(1).with_columns(name=pl.lit("y"))])
+    but_null = pl.concat([same, same.head(1).with_columns(name=None)])
+    assert said(but_one, []).once == {"count": 7}
+    assert said(but_null, []).once == {"count": 7}
+    assert said(same.select("name"), []).frame.columns == ["name"]
+    assert said(same.with_columns(name=pl.lit("x" * 256)), []).once == {"count": 7}
 
 
 def _written(values: pl.Series) -> bytes:

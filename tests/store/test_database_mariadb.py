@@ -333,6 +333,21 @@ def test_what_the_server_would_convert_is_refused_even_without_our_own_check(
     assert count(database) == 0
 
 
+@pytest.mark.parametrize("columns", CONVERTED.values(), ids=CONVERTED.keys())
+def test_what_is_said_once_for_all_rows_is_not_converted_either(
+    database: Database, monkeypatch: pytest.MonkeyPatch, columns: dict[str, object]
+) -> None:
+    monkeypatch.setattr(door, "require_fit", lambda *_: None)
+    monkeypatch.setattr(bulk, "MANY_ROWS", 2)
+    two = [
+        customer(**columns),
+        customer(**columns).with_columns(customer_id=pl.lit(2, pl.Int64)),
+    ]
+    with pytest.raises(StoreError):
+        database.run(lambda tx: tx.load("customer", pl.concat(two)))
+    assert count(database) == 0
+
+
 COLUMNS = [
     Column("id", "bigint(20)", is_needed=False, is_generated=False),
     Column("small", "int(11)", is_needed=False, is_generated=False),

@@ -2,6 +2,8 @@
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -35,6 +37,29 @@ def test_a_file_that_cannot_be_made_is_the_operators_to_mend(tmp_path: Path) -> 
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be used"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'etl.db'}")
+
+
+READ_AND_LEAVE = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as file:
+    file.execute("SELECT version_num FROM alembic_version").fetchall()
+file.close()
+"""
+
+
+def test_a_database_that_is_opened_twice_here_is_still_ours_for_other_processes(
+    sqlite_url: str,
+) -> None:
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(open_database(sqlite_url)) as database:
+        database.run(lambda tx: tx.execute("lease/ensure", name="ours"))
+        open_database(sqlite_url).close()
+
+        subprocess.run([sys.executable, "-c", READ_AND_LEAVE, path], check=True)
+
+        # Who believes to be the last one there takes the log away when it leaves.
+        assert Path(f"{path}-wal").exists()
+        database.run(lambda tx: tx.execute("lease/signal", name="ours"))
 
 
 def test_a_file_that_is_no_database_is_told_of(tmp_path: Path) -> None:

@@ -185,7 +185,8 @@ def test_a_worker_runs_an_import_again_that_the_document_unlocked(
     asked(world, FREE)
     ended = desk.etl("worker", "--drain", "--json")
 
-    assert ended.document["jobs"] == {"done": 4}  # import, invoice, totals, backup
+    # import, invoice, totals, backup, insight
+    assert ended.document["jobs"] == {"done": 5}
     assert [row[2:4] for row in asked(world, PROGRESS)] == [(0, 1)]
     assert world.audit() == []
 
@@ -194,7 +195,7 @@ def test_a_failed_import_runs_again_and_one_that_waits_for_a_person_does_not(
     world: World, desk: Desk
 ) -> None:
     world.register(write_routit(world.folder / "in", [call("1")]))
-    for status, jobs in (("refused", {}), ("held", {}), ("failed", {"done": 4})):
+    for status, jobs in (("refused", {}), ("held", {}), ("failed", {"done": 5})):
         world.do(f"UPDATE import_queue SET status = '{status}', message = 'why'")  # noqa: S608 - ours
         asked(world, FREE)
 

@@ -91,6 +91,19 @@ def test_a_hundred_thousand_hostile_texts_come_back_as_they_were(
     assert_frame_equal(found, sent.select(list(TEXTS)))
 
 
+@pytest.mark.parametrize(
+    "text", ["", "NULL", "\\", "\\N'", "%s", "''", "".join(PIECES)[:200]]
+)
+def test_a_hostile_text_that_very_many_rows_share_comes_back_as_it_was(
+    database: Database, text: str
+) -> None:
+    sent = rejected([text] * 1500).with_columns(member=pl.lit(text))
+    with database.transaction() as tx:
+        tx.load("rejected_record", sent)
+        found = tx.frame("test/texts", TEXTS)
+    assert_frame_equal(found, sent.select(list(TEXTS)))
+
+
 def test_hostile_texts_that_are_bound_come_back_as_they_were(database: Database) -> None:
     pieces = [piece[:255] for piece in PIECES]
     with database.transaction() as tx:

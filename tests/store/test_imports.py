@@ -3,20 +3,23 @@
 import re
 import threading
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
 from etl.profiles import load_profile
 from etl.registering import register_stored
 from etl.storage import StoredFile
 from loaders.database import Database
-from loaders.imports import ImportStore, NewImport
+from loaders.imports import STORED, Claim, ImportStore, NewImport
 from loaders.leases import Leases
 from loaders.open import open_database
 from tests.flow.import_world import ask
-from transforms.cdr import TEXT_LIMITS
-from transforms.errors import DeliveryRefused, LeaseHeld
+from transforms.cdr import KEY, TEXT_LIMITS
+from transforms.errors import DeliveryRefused, LeaseHeld, StoreUnavailable
 
 TABLES = ("call_detail_record", "suspended_record", "superseded_record")
 
@@ -119,3 +122,63 @@ def test_another_provider_may_deliver_the_same_bytes(imports: ImportStore) -> No
     one = imports.register(new_import())
     other = imports.register(new_import(provider="yielder"))
     assert one.id != other.id
+
+
+def one_call(claim: Claim, number: int) -> pl.DataFrame:
+    """One record (STORED) of a claimed import."""
+    moment = datetime.fromisoformat("2025-01-05 10:00:00")
+    said = {
+        "customer_id": 1,
+        "call_date": moment,
+        "started_at_utc": moment,
+        "import_id": claim.import_id,
+        "member": "a.csv",
+        "line_no": number,
+        "provider": "routit",
+        "layout": "mobile",
+        "subscriber": "A",
+        "other_kind": "none",
+        "direction": "out",
+        "usage_type": "voice",
+        "cost_micros": 40_500,
+        "currency": "EUR",
+        "flags": "",
+        "fingerprint": number,
+    }
+    return pl.DataFrame([dict.fromkeys(STORED) | said], STORED)
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_commit_whose_answer_was_lost_is_judged_by_its_own_batch_not_by_a_later_one(
+    imports: ImportStore,
+    database: Database,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_committed: bool,
+) -> None:
+    row = imports.register(new_import())
+    claim = imports.claim(row, imports.take_provider("routit", "someone"))
+    nothing = pl.DataFrame(schema=KEY)
+
+    def load(batch_no: int) -> None:
+        rows = one_call(claim, batch_no)
+        imports.load(claim, rows, first_batch_no=batch_no, batch_rows=1, replaced=nothing)
+
+    load(2)
+    monkeypatch.setattr("loaders.imports.RECONNECT_WAITS_S", (0, 0))
+    commit: Any = database._commit
+
+    def lose_the_answer(connection: object) -> None:
+        monkeypatch.setattr(database, "_commit", commit)
+        if is_committed:
+            commit(connection)
+        message = "commit: the connection was lost"
+        raise StoreUnavailable(message)
+
+    monkeypatch.setattr(database, "_commit", lose_the_answer)
+    load(1)
+
+    stored = ask(database_url, "SELECT line_no FROM call_detail_record ORDER BY line_no")
+    assert [row[0] for row in stored] == [1, 2]
+    assert imports.ledger(claim).record_count == 2

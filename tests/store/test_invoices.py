@@ -11,11 +11,12 @@ import pytest
 
 from loaders.audit import differences
 from loaders.database import Database, Transaction
-from loaders.insights import Insight, record_insight
+from loaders.insights import record_insight
 from loaders.invoices import InvoiceStore
 from tests.flow.import_world import ask
 from transforms.customer_charges import CHARGES
 from transforms.errors import ContractError, MoneyError
+from transforms.insights import Insight
 from transforms.invoice import Draft, Invoice
 from transforms.invoicing import (
     Terms,

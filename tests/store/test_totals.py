@@ -320,7 +320,8 @@ def test_a_cycle_waits_until_its_totals_are_written(
     mark(database, store, 1, 2)
     seen = store.dirty()
 
-    assert seen.drop("mark").rows() == [(1, *OCTOBER, "EUR"), (2, *OCTOBER, "EUR")]
+    told = [(each, *OCTOBER, "EUR", "import 1") for each in (1, 2)]
+    assert seen.drop("mark").rows() == told
     write(store, compute(1, 2), seen)
 
     assert store.dirty().is_empty()

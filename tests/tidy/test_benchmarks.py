@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.check import fallen, ratios
+from benchmarks.measuring import Contest, Limit, Sample, Side
 from benchmarks.report import html, text
 from tests.tidy.house import ROOT
 
@@ -63,6 +64,32 @@ def test_the_report_says_met_or_missed_and_escapes_what_it_tells() -> None:
     assert "a &lt;b&gt; &amp; c" in page
     assert "<script" not in page
     assert "1.49x  (wanted 1.5x: MISSED)" in text(results(load=1.49))
+
+
+def test_the_report_says_whether_memory_stayed_under_its_limit() -> None:
+    limit = {"side": "etl import", "peak_mb": 599.6, "most_mb": 600}
+    document = results(load=1.5)
+    document["contests"]["c"]["limits"] = {
+        "memory": limit,
+        "more": {**limit, "peak_mb": 600.0},
+    }
+    assert "600 MB  (wanted under 600 MB: met)" in text(document)
+    assert "600 MB  (wanted under 600 MB: MISSED)" in text(document)
+    assert "under 600 MB: met" in html(document)
+    assert "under 600 MB: missed" in html(document)
+
+
+def test_a_contest_tells_the_most_memory_of_all_rounds() -> None:
+    samples = iter([Sample(1.0, 10, 70.0), Sample(1.0, 10, 90.0), Sample(1.0, 10, 80.0)])
+    contest = Contest(
+        "c",
+        "C",
+        [Side("etl import", lambda: next(samples))],
+        limits=[Limit("memory", "etl import", 85)],
+    )
+    assert contest.hold(3).document()["limits"] == {
+        "memory": {"side": "etl import", "most_mb": 85, "peak_mb": 90.0}
+    }
 
 
 @pytest.mark.parametrize("name", ["quick", "full"])

@@ -6,11 +6,11 @@ SELECT
     q.id AS import_id,
     q.file_name,
     c.record_count,
-    q.finished_at
+    coalesce(q.finished_at, q.updated_at) AS finished_at
 FROM import_cycle AS c
 INNER JOIN import_queue AS q ON c.import_id = q.id
 WHERE
     c.customer_id = :customer_id
     AND c.cycle_start_date = :cycle_start_date
     AND q.complete = 1
-ORDER BY q.finished_at, q.id;
+ORDER BY finished_at, q.id;

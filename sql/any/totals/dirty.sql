@@ -2,13 +2,14 @@
 -- whose records were removed after their term can wait, and nothing can be computed of it.
 -- reads:  dirty_cycle, customer, retained_aggregate
 -- params: customer_id, day (null for no filter)
--- yields: customer_id, cycle_start_date, cycle_end_date, currency, mark
+-- yields: customer_id, cycle_start_date, cycle_end_date, currency, mark, reason
 SELECT
     d.customer_id,
     d.cycle_start_date,
     d.cycle_end_date,
     coalesce(c.currency, 'EUR') AS currency,
-    d.mark
+    d.mark,
+    d.reason
 FROM dirty_cycle AS d
 LEFT JOIN customer AS c ON d.customer_id = c.customer_id
 WHERE

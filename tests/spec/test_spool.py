@@ -1,0 +1,68 @@
+"""The spool gives back what it was given: in key order, some columns, or a few records."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from etl.spool import SortedSpool, Spool
+
+START = datetime.fromisoformat("2026-10-01 00:00:00")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with Spool(tmp_path) as made:
+        yield made
+
+
+def frame(numbers: list[int]) -> pl.DataFrame:
+    """Records whose order, by a number, is not the order they come in."""
+    return pl.DataFrame(
+        {
+            "number": numbers,
+            "at": [START + timedelta(minutes=number) for number in numbers],
+            "text": [f"record {number}, é" if number % 3 else None for number in numbers],
+        },
+        {"number": pl.Int64(), "at": pl.Datetime("us"), "text": pl.String()},
+    )
+
+
+def sorted_spool(spool: Spool, parts: int) -> SortedSpool:
+    """A spool of three frames in several parts."""
+    kept = SortedSpool(spool, "kept", ["number"], chunk_rows=10, parts=parts)
+    for begin in (2, 0, 1):
+        kept.write(frame(list(range(begin, 30, 3))[::-1]))
+    return kept
+
+
+@pytest.mark.parametrize("parts", [1, 3, 7])
+def test_records_come_back_in_the_order_of_their_key(spool: Spool, parts: int) -> None:
+    kept = sorted_spool(spool, parts)
+    assert kept.count() == 30
+    assert pl.concat(kept.frames()).equals(frame(list(range(30))))
+
+
+def test_only_some_columns_are_read_back_when_only_they_are_asked_for(spool: Spool) -> None:
+    found = pl.concat(sorted_spool(spool, 3).frames(["number", "text"]))
+    assert found.equals(frame(list(range(30))).select("number", "text"))
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_records_of_a_few_values_are_found_whole(spool: Spool, parts: int) -> None:
+    wanted = pl.Series([-5, 0, 7, 8, 29, 300])
+    found = pl.concat(sorted_spool(spool, parts).among("number", wanted))
+    assert found.sort("number").equals(frame([0, 7, 8, 29]))
+
+
+def test_no_record_has_a_value_that_none_was_given(spool: Spool) -> None:
+    found = pl.concat(sorted_spool(spool, 2).among("number", pl.Series([99])))
+    assert found.is_empty()
+    assert found.schema == frame([1]).schema
+
+
+def test_a_kind_that_was_never_written_has_no_records(spool: Spool) -> None:
+    assert list(spool.frames("nothing")) == []
+    assert list(spool.among("nothing", "number", pl.Series([1]))) == []
