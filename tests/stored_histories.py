@@ -1,14 +1,25 @@
-"""Random histories in a database: each with its own plan and its own two customers."""
+"""Random histories in a database: each with its own plan and its own two customers.
+
+Run as a program it stores many, checks each, and prints a digest of all that is stored, so
+that two runs can be held against each other::
+
+    POLARS_MAX_THREADS=1 python -m tests.stored_histories DATABASE_URL FOLDER FIRST COUNT
+"""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from typing import Any, Final
 
 import polars as pl
 
+from loaders.open import prepare_driver
 from tests.flow.plan_world import PlanWorld
 from tests.histories import History, history
 from tests.rater import Event, Outcome, rate_plainly
@@ -70,13 +81,14 @@ def sound_histories(first: int, count: int) -> Iterator[Stored]:
 
 def keep(world: PlanWorld, histories: Sequence[Stored]) -> None:
     """Load the customers and the plans of histories, and give them to each other."""
-    people, plans, given = [], [], []
+    people, plans = [], []
+    given: list[tuple[object, ...]] = []
     for each in histories:
         plans.append(_text(each))
         for customer, zone in each.past.zones.items():
             number = customer + each.first
             people.append((number, f"Customer {number}", zone, 1, "EUR", "{}"))
-            given.append((number, each.plan_id, None, None))
+            given += _given(number, each)
     world.app.reference.replace(
         Reference(
             customers=pl.DataFrame(people, CUSTOMERS, orient="row"),
@@ -84,6 +96,58 @@ def keep(world: PlanWorld, histories: Sequence[Stored]) -> None:
             customer_rate_plans=pl.DataFrame(given, CUSTOMER_RATE_PLANS, orient="row"),
         )
     )
+
+
+def _given(customer: int, stored: Stored) -> list[tuple[object, ...]]:
+    """Give a customer its plan: at once, or by every other seed in two stretches of days.
+
+    A plan that follows itself in mid-cycle is still the same plan.
+    """
+    if stored.seed % 2:
+        return [(customer, stored.plan_id, None, None)]
+    middle = date(2026, 10, 25)
+    return [
+        (customer, stored.plan_id, None, middle),
+        (customer, stored.plan_id, middle, None),
+    ]
+
+
+def in_two_pieces(world: PlanWorld, histories: Sequence[Stored]) -> None:
+    """Load histories and total them; half of one cycle of each comes late."""
+    random = Random(histories[0].seed)
+    late = [event for each in histories for event in _late_events(each, random)]
+    events = [event for each in histories for event in each.events]
+    keep(world, histories)
+    world.deliver(*(event for event in events if event not in late))
+    world.dispatch()
+    world.deliver(*late)
+    world.dispatch()
+
+
+def _late_events(stored: Stored, random: Random) -> list[Event]:
+    event = random.choice(stored.events)
+    own = (event.customer, event.cycle)
+    return [
+        each
+        for each in stored.events
+        if (each.customer, each.cycle) == own and random.random() < 0.5
+    ]
+
+
+def differences(world: PlanWorld, histories: Sequence[Stored]) -> list[str]:
+    """Say where what is stored is not what the rater says, history by history."""
+    cycles, left = found_cycles(world), found_left(world)
+    found = [f"not asked for: {each}" for each in world.table("dirty_cycle", "customer_id")]
+    found += [f"audit: {check}" for check in world.unbalanced()]
+    for each in histories:
+        again = f"RATING_SEED={each.seed}"
+        for cycle, micros in each.cycles.items():
+            if cycles.pop(cycle, None) != micros:
+                found.append(f"{again}: cycle {cycle}")
+        expected = expected_left(each)
+        theirs = {pool: left.pop(pool) for pool in list(left) if pool in expected}
+        found += [f"{again}: {pool}" for pool in theirs if theirs[pool] != expected[pool]]
+    return [*found, *(f"nobody's: {each}" for each in [*cycles, *left])]
 
 
 def found_cycles(world: PlanWorld) -> dict[Cycle, int]:
@@ -139,3 +203,37 @@ def toml(value: Any) -> str:  # noqa: ANN401 - any value TOML knows
     if isinstance(value, (date, Decimal)):
         return str(value)
     return json.dumps(value)
+
+
+TOLD: Final = {
+    "total_usage_new_table": "customer_id, cycle_start_date, content_sha256, revision",
+    "total_usage_line": "customer_id, cycle_start_date, line_no, cost_micros, cdr_count",
+    "total_allowance": "customer_id, cycle_start_date, allowance, subscriber, used",
+    "total_unrated_reason": "customer_id, cycle_start_date, unrated_reason, cdr_count",
+}
+"""What is in the digest: the same on either database, and for any number of threads."""
+
+
+def digest(world: PlanWorld) -> str:
+    """Hash what is stored of totals."""
+    told = sha256()
+    for table, columns in TOLD.items():
+        for row in world.table(table, *columns.split(", ")):
+            told.update(repr([str(each) for each in row]).encode())
+    return told.hexdigest()
+
+
+def main(url: str, folder: str, first: int, count: int) -> int:
+    """Store and check histories; 1 and what is wrong when something is."""
+    prepare_driver(url)
+    histories = list(sound_histories(first, count))
+    with PlanWorld(url, Path(folder)) as world:
+        in_two_pieces(world, histories)
+        wrong = differences(world, histories)
+        told = {"histories": len(histories), "digest": digest(world), "wrong": wrong}
+    sys.stdout.write(json.dumps(told) + "\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -32,6 +32,9 @@ FINEST: Final = 2**60
 STEEPEST: Final = 2**68
 """Nor the price of one unit, over that denominator."""
 
+ALLOWANCE_CHARS: Final = 128
+"""The name of an allowance is stored with what it gave."""
+
 
 def check_plan(plan: RatePlan, faults: Faults) -> None:
     """Check what the parts of a plan promise about each other."""
@@ -192,6 +195,8 @@ def _check_allowance(allowance: Allowance, plan: RatePlan, faults: Faults) -> No
     groups = {entry.group: entry for entry in plan.entries}
     _check_known(allowance.entries, groups, f"{where}.entries", "entry", faults)
     _check_known(allowance.zones, plan.zones, f"{where}.zones", "zone", faults)
+    if len(allowance.name) > ALLOWANCE_CHARS:
+        faults.note(where, f"has a name of more than {ALLOWANCE_CHARS} characters")
     start, end = allowance.valid_from, allowance.valid_to
     if start and end and start >= end:
         faults.note(f"{where}.valid_to", f"must be after valid_from ({start})")

@@ -272,7 +272,9 @@ def rated_by_plan(
     for (name,), span in spans.sort("rate_plan").group_by("rate_plan", maintain_order=True):
         prepared = planned.plans[str(name)]
         rows = placed.filter(pl.col("rate_plan") == name).select("row")
-        events = _events(records.join(rows, on="row", how="semi"), prepared)
+        is_all = rows.height == records.height
+        own_records = records if is_all else records.join(rows, on="row", how="semi")
+        events = _events(own_records, prepared)
         asked = (
             span.select(CYCLE_KEY)
             .unique()

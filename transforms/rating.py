@@ -255,14 +255,16 @@ def _elapsed() -> pl.Expr:
 
 def _lines_for(records: pl.DataFrame, prepared: Prepared) -> TimeLines | None:
     """Lay the plan's windows out over the time of the records that know windows."""
-    windowed = records.filter(pl.col("is_windowed"))
+    seconds = pl.when(pl.col("usage_type") == "voice").then("quantity").otherwise(0)
+    windowed = records.select(
+        "is_windowed", "timezone", "started_at_utc", seconds=seconds
+    ).filter("is_windowed")
     if windowed.is_empty():
         return None
-    longest = pl.when(pl.col("usage_type") == "voice").then("quantity").otherwise(0).max()
     first, last, most = windowed.select(
         pl.col("started_at_utc").min().dt.date().alias("first"),
         pl.col("started_at_utc").max().dt.date().alias("last"),
-        longest.clip(0, LONGEST_S).fill_null(0).alias("most"),
+        pl.col("seconds").max().clip(0, LONGEST_S).fill_null(0).alias("most"),
     ).row(0)
     zones = windowed["timezone"].unique().sort().to_list()
     return time_lines(prepared.plan, zones, first, last + timedelta(seconds=most))
@@ -363,7 +365,11 @@ def _fees(records: pl.DataFrame, prepared: Prepared, lines: TimeLines | None) ->
     )
     window = _window_no(pl.lit(NO_WINDOW, NUMBER), lines)
     due = (
-        records.filter(pays & pl.col("entry_no").is_in(fees["entry_no"].implode()))
+        records.select(
+            *("row", "entry_no", "is_windowed", "started_at_utc", "timezone"),
+            pays=pays & pl.col("entry_no").is_in(fees["entry_no"].implode()),
+        )
+        .filter("pays")
         .select("row", "entry_no", window)
         .join(fees, on=["entry_no", "window_no"])
     )

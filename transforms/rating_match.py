@@ -4,7 +4,6 @@ Pure. Reads top to bottom: the plan's zone of each record, then for each usage t
 direction and zone one binary search of all destinations at once.
 """
 
-from collections.abc import Iterator
 from typing import Final, cast
 
 import polars as pl
@@ -16,14 +15,6 @@ from transforms.rating_tables import NUMBER, Prepared
 ZONE_UNKNOWN: Final = "zone_unknown"
 NO_ENTRY: Final = "no_entry"
 
-_FOUND: Final = {
-    "row": pl.UInt32(),
-    "plan_zone": pl.String(),
-    "entry_no": NUMBER,
-    "unrated_code": pl.String(),
-    "unrated_reason": pl.String(),
-}
-
 
 def find_entries(records: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
     """Find the entry of each record.
@@ -32,11 +23,11 @@ def find_entries(records: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
     prefix wins. A zone the plan does not know is never taken for home.
 
     Args:
-        records: row, usage_type, direction, zone, destination; rows in rising order.
+        records: row (its place in the frame), usage_type, direction, zone, destination.
         prepared: The plan.
 
     Returns:
-        row, plan_zone, entry_no, unrated_code and unrated_reason, sorted by row.
+        row, plan_zone, entry_no, unrated_code and unrated_reason, in the same order.
     """
     asked = records.select(
         "row",
@@ -46,16 +37,18 @@ def find_entries(records: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
         "zone",
         pl.col("destination").fill_null(""),
     )
-    by_place = asked.partition_by(
-        ["usage_type", "direction", "plan_zone"], as_dict=True, include_key=True
+    place = ["usage_type", "direction", "plan_zone"]
+    groups = asked.select("row", *place, "destination").partition_by(place, as_dict=True)
+    number = pl.Series("entry_no", [None] * asked.height, NUMBER)
+    for (usage, direction, zone), group in groups.items():
+        if zone is not None:
+            at = cast("Place", (usage, direction, zone))
+            number = number.scatter(group["row"], _of_place(at, group, prepared))
+    found = asked.with_columns(number)
+    why = _unrated(found.filter(pl.col("entry_no").is_null()), prepared.plan)
+    return found.select("row", "plan_zone", "entry_no").join(
+        why, on="row", how="left", maintain_order="left"
     )
-    found = [
-        each
-        for (usage, direction, zone), group in by_place.items()
-        for each in _of_place((usage, direction, zone), group, prepared)
-    ]
-    empty = pl.DataFrame(schema=_FOUND)
-    return pl.concat([empty, *found]).sort("row")
 
 
 def _plan_zone(prepared: Prepared) -> pl.Expr:
@@ -69,45 +62,36 @@ def _plan_zone(prepared: Prepared) -> pl.Expr:
     )
 
 
-def _of_place(
-    place: tuple[object, ...], group: pl.DataFrame, prepared: Prepared
-) -> Iterator[pl.DataFrame]:
+def _of_place(place: Place, group: pl.DataFrame, prepared: Prepared) -> pl.Series:
+    """The entry of each destination of one place; null for nobody's."""
     usage, direction, zone = place
-    if zone is None:
-        yield _unrated(group, ZONE_UNKNOWN, _unknown_zone(prepared.plan))
-        return
     number = pl.Series("entry_no", [None] * group.height, NUMBER)
-    for scope_zone in dict.fromkeys((str(zone), ANY_ZONE)):
-        key = cast("Place", (usage, direction, scope_zone))
-        if key in prepared.scopes:
-            begins, covers = prepared.scopes[key]
+    for scope_zone in dict.fromkeys((zone, ANY_ZONE)):
+        scope = prepared.scopes.get((usage, direction, scope_zone))
+        if scope is not None:
+            begins, covers = scope
             place_in = begins.search_sorted(group["destination"], side="right") - 1
             number = number.zip_with(number.is_not_null(), covers.gather(place_in))
-    where = f", zone {zone}" if zone else ""
-    reason = (
-        f"no entry of plan {prepared.plan.id} covers {usage} {direction}{where} to this"
-        f" destination"
+    return number
+
+
+def _unrated(records: pl.DataFrame, plan: RatePlan) -> pl.DataFrame:
+    """Say why no entry covers these records: row, unrated_code and unrated_reason."""
+    zone = pl.col("plan_zone")
+    where = pl.when(zone == ANY_ZONE).then(pl.lit("")).otherwise(", zone " + zone)
+    nobody = pl.format(
+        "no entry of plan {} covers {} {}{} to this destination",
+        pl.lit(plan.id),
+        "usage_type",
+        "direction",
+        where,
     )
-    covered = group.with_columns(number.alias("entry_no"))
-    yield _unrated(covered.filter(pl.col("entry_no").is_null()), NO_ENTRY, pl.lit(reason))
-    yield covered.filter(pl.col("entry_no").is_not_null()).select(
+    unknown = pl.format("plan {} knows no zone {}", pl.lit(plan.id), pl.col("zone"))
+    is_unknown = zone.is_null()
+    return records.select(
         "row",
-        "plan_zone",
-        "entry_no",
-        pl.lit(None, pl.String).alias("unrated_code"),
-        pl.lit(None, pl.String).alias("unrated_reason"),
-    )
-
-
-def _unknown_zone(plan: RatePlan) -> pl.Expr:
-    return pl.format("plan {} knows no zone {}", pl.lit(plan.id), pl.col("zone"))
-
-
-def _unrated(group: pl.DataFrame, code: str, reason: pl.Expr) -> pl.DataFrame:
-    return group.select(
-        "row",
-        "plan_zone",
-        pl.lit(None, NUMBER).alias("entry_no"),
-        pl.lit(code).alias("unrated_code"),
-        reason.alias("unrated_reason"),
+        unrated_code=pl.when(is_unknown)
+        .then(pl.lit(ZONE_UNKNOWN))
+        .otherwise(pl.lit(NO_ENTRY)),
+        unrated_reason=pl.when(is_unknown).then(unknown).otherwise(nobody),
     )

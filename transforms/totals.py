@@ -18,9 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import duckdb
 import polars as pl
 
 from sql import statement
@@ -29,6 +28,9 @@ from transforms.cycle import cycle_start
 from transforms.errors import ContractError, MoneyError
 from transforms.match import cycle_end
 from transforms.money import LIMIT_MICROS
+
+if TYPE_CHECKING:
+    import duckdb
 
 STANDARD: Final = "standard"
 
@@ -105,11 +107,13 @@ class Totals:
 
 
 @contextmanager
-def connect(engine: Engine) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(engine: Engine) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open DuckDB in memory, without files, network or changes of settings.
 
     Registered frames are still queried and sums still spill to ``temp_directory``.
     """
+    import duckdb  # a tenth of a second that only who adds up should spend
+
     with duckdb.connect() as connection:
         # The order matters: once external access is off, the folder cannot be set.
         connection.execute(
@@ -171,6 +175,8 @@ def exact() -> Iterator[None]:
     Raises:
         MoneyError: When a sum within does not fit in 64 or 128 bits.
     """
+    import duckdb
+
     try:
         yield
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as exc:

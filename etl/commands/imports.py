@@ -18,6 +18,7 @@ from etl.commands.options import (
     Voice,
     executor_option,
     gravest,
+    masked,
     with_app,
 )
 from etl.commands.reports import report_document, tell_report
@@ -296,11 +297,6 @@ def _reject_document(kind: Kind, row: Row, *, is_raw: bool) -> dict[str, object]
         "subscriber": row["subscriber"] if is_raw else masked(row["subscriber"]),
     }
     return document | {"raw": row["raw"]} if is_raw else document
-
-
-def masked(number: str | None) -> str | None:
-    """Hide all of a number but its last two digits: ``+31612345678`` is ``…78``."""
-    return None if number is None else f"…{number[-2:]}"
 
 
 def safe_raw(text: str) -> str:

@@ -1,5 +1,6 @@
 """``nightly``: the whole night in one process, with one exit code."""
 
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -9,6 +10,9 @@ from etl.app import App
 from etl.commands.options import Voice, executor_option, with_app
 from etl.night import folder_of, run_night
 from etl.night_record import report_text
+
+A_DAY_S = 24 * 3600
+"""How long what a killed run left in storage lies before it is removed."""
 
 MOMENT = click.DateTime(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
@@ -44,6 +48,8 @@ def nightly(
     voice.say()
     voice.say(report_text(night))
     voice.say(f"report: {folder_of(app, night.name) / 'report.txt'}")
+    if swept := app.storage.sweep(A_DAY_S, time.time()):
+        voice.say(f"storage: removed {len(swept)} leftovers of killed runs")
     voice.document(asdict(night))
     return night.exit_code
 

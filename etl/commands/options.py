@@ -91,6 +91,11 @@ executor_option = click.option(
 """For commands whose work can be shared out; ``with_app`` takes it into the settings."""
 
 
+def masked(number: str | None) -> str | None:
+    """Hide all of a number but its last two digits: ``+31612345678`` is ``…78``."""
+    return None if number is None else f"…{number[-2:]}"
+
+
 def with_app(command: Callable[Concatenate[App, Voice, P], int]) -> Callable[P, int]:
     """Give a command its settings, its log level and its voice, and close it after.
 

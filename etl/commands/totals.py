@@ -8,7 +8,7 @@ import click
 
 from etl.app import App
 from etl.chains import DispatchTotals, NewTotals
-from etl.commands.options import Voice, executor_option, with_app
+from etl.commands.options import Voice, executor_option, masked, with_app
 from etl.commands.reports import chain_of, report_document, tell_report
 from etl.handlers import bus_of
 from etl.rate_plan_files import load_rate_plan
@@ -34,7 +34,7 @@ def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool
     """
     day = cycle.date()
     if dry_run:
-        document = app.totals_work.preview(customer, day)
+        document = _without_numbers(app.totals_work.preview(customer, day))
         _tell(voice, document)
         _tell_changes(voice, document["diff"])
         voice.say("Nothing was written.")
@@ -47,7 +47,7 @@ def new(app: App, voice: Voice, customer: int, cycle: datetime, *, dry_run: bool
         voice.document(report_document(report))
         return report.exit_code
     later = report.steps[0].result.get("later_cycles_marked", 0)
-    document = app.totals_work.document(customer, day)
+    document = _without_numbers(app.totals_work.document(customer, day))
     document |= {"chain": chain_of(report), "later_cycles_marked": later}
     _tell(voice, document)
     if later:
@@ -159,7 +159,7 @@ def restore(app: App, voice: Voice, customer: int, cycle: datetime, revision: in
 
     The cycle is computed anew only when it changes again, or by totals:new.
     """
-    document = app.totals_work.restore(customer, cycle.date(), revision)
+    document = _without_numbers(app.totals_work.restore(customer, cycle.date(), revision))
     _tell(voice, document)
     if not document["changed"]:
         voice.say("these are the current figures already; nothing was written")
@@ -243,6 +243,15 @@ def _tell_changes(voice: Voice, document: object) -> None:
             for row in rows
         ],
     )
+
+
+def _without_numbers(document: dict[str, Any]) -> dict[str, Any]:
+    """Hide whose line each allowance is; empty is for all lines of the customer."""
+    allowances = [
+        each | {"subscriber": masked(each["subscriber"] or None) or ""}
+        for each in document["allowances"]
+    ]
+    return document | {"allowances": allowances}
 
 
 def _tell_allowances(voice: Voice, allowances: Sequence[Mapping[str, Any]]) -> None:

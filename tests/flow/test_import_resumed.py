@@ -48,14 +48,17 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture
-def undisturbed(sqlite_url: str, tmp_path: Path) -> dict[str, list[tuple[str, ...]]]:
+@pytest.fixture(scope="module")
+def undisturbed(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[tuple[str, ...]]]:
     """What an import of the mixed calls leaves behind that nothing interrupts."""
-    copy = tmp_path / "undisturbed.db"
-    copy.write_bytes(Path(sqlite_url.removeprefix("sqlite:///")).read_bytes())
-    with World(f"sqlite:///{copy}", tmp_path / "undisturbed") as other:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    copy = folder / "etl.db"
+    copy.write_bytes(sqlite_template.read_bytes())
+    with World(f"sqlite:///{copy}", folder) as other:
         other.own(OWNERS)
-        other.load(write_routit(tmp_path, mixed_calls()))
+        other.load(write_routit(folder, mixed_calls()))
         return results(other.url)
 
 

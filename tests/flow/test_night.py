@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from etl.cli import cli
 from etl.extract import folder
 from etl.night import folder_of, run_night
 from etl.night_record import Night, exit_code_of, report_text
@@ -106,6 +108,26 @@ def test_a_night_with_nothing_due_ends_well_and_says_so(
             ("documents", "done"),
             ("audit", "done"),
         ]
+
+
+def test_a_night_removes_what_killed_runs_left_in_storage_a_day_ago(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    storage = tmp_path / "storage"
+    old, new = storage / "work" / "import-1", storage / "work" / "import-2"
+    for left in (old, new):
+        left.mkdir(parents=True)
+        (left / "spool").write_bytes(b"x")
+    os.utime(old / "spool", (0, 0))
+    os.utime(old, (0, 0))
+
+    given = ["nightly", "--as-of=2026-11-02", "--patience=0"]
+    env = {"ETL_DATABASE_URL": sqlite_url, "ETL_STORAGE": str(storage)}
+    ended = CliRunner().invoke(cli, given, env=env, standalone_mode=False)
+
+    assert ended.return_value == 0
+    assert "storage: removed 1 leftovers of killed runs" in ended.output
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_a_second_night_at_the_same_time_gives_way(

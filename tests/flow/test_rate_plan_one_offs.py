@@ -156,6 +156,20 @@ def test_each_line_has_its_own_one_off_minutes(world: PlanWorld) -> None:
     assert rows == [("A", 30, 30), ("A", 120, 90), ("B", 60, 60), ("B", 120, 60)]
 
 
+def test_reprocessing_shows_what_each_allowance_gave_and_hides_whose_line_it_is(
+    world: PlanWorld,
+) -> None:
+    world.plans("1,office,,", office=WELCOME + EACH_LINE)
+    world.deliver(month(1, 9, quantity=180, line="+31612345678"))
+
+    shown = world.run("totals:new", "--customer", 1, "--cycle", "2026-09-05")["allowances"]
+
+    told = [(each["allowance"], each["subscriber"], each["used"]) for each in shown]
+    # Two minutes are given; the third costs 0.10, which the credit pays.
+    assert told == [("first minutes", "…78", 120), ("welcome", "", 100_000)]
+    assert [each["left"] for each in shown] == [0, 300_000]
+
+
 def test_a_changed_plan_is_used_from_the_first_cycle_on(world: PlanWorld) -> None:
     world.plans("1,office,,", office=WELCOME)
     world.deliver(month(1, 9), month(2, 10), month(3, 11))
@@ -212,6 +226,22 @@ def test_a_parked_cycle_does_not_hold_back_the_ones_after_it(world: PlanWorld) -
 
     # 0.20 for the texts, and a call of 0.25 that the credit pays; 0 of 0.15 is left.
     assert [cost for _, cost in costs(world)] == [0, 200_000, 150_000]
+
+
+def test_a_plan_that_is_tried_begins_with_its_one_offs_whole(
+    world: PlanWorld, tmp_path: Path
+) -> None:
+    world.deliver(month(1, 9), month(2, 10), month(3, 11), month(4, 12))
+    world.dispatch()
+    (tmp_path / "office.toml").write_text(WELCOME, encoding="utf-8")
+    asked = ("totals:simulate", "--plan", tmp_path / "office.toml", "--cycle", "2026-12-01")
+
+    (all_of_it,) = world.run(*asked, "--cycles", 4)["customers"]
+    (two_cycles,) = world.run(*asked, "--cycles", 2)["customers"]
+
+    # Four calls of 0.15 less 0.40, and two less what they cost.
+    assert all_of_it["simulated_micros"] == 200_000
+    assert two_cycles["simulated_micros"] == 0
 
 
 def test_the_shipped_bundle_can_be_given_to_customers(world: PlanWorld) -> None:

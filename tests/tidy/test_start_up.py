@@ -6,8 +6,15 @@ import sys
 from tests.tidy.house import ROOT
 
 FOR_SOME_COMMANDS = (
-    *("alembic", "asyncssh", "distributed", "httpx", "jinja2", "reportlab", "stamina"),
-    *("etl.corrections", "etl.demo", "etl.importing", "etl.invoicing", "etl.night"),
+    *("alembic", "asyncssh", "distributed", "duckdb", "httpx", "jinja2", "reportlab"),
+    *(
+        "stamina",
+        "etl.corrections",
+        "etl.demo",
+        "etl.importing",
+        "etl.invoicing",
+        "etl.night",
+    ),
     *("etl.extract.https", "transforms.lex", "transforms.normalise", "transforms.ubl"),
 )
 FOR_ANY_WORK = ("polars", "pyarrow", "duckdb", "sqlalchemy", "mysql", "pydantic", "rich")

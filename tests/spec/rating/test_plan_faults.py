@@ -178,6 +178,10 @@ NIGHTS = ("mon-fri 00:00-08:00", "mon-fri 18:00-24:00", "sat,sun 00:00-24:00")
             f'{CALLS}[[allowance]]\nname = "a"\nusage = ["voice", "data"]\nsize = 1\n',
             "allowance[a].usage: an allowance of units covers usage of one unit",
         ),
+        (
+            f'{CALLS}[[allowance]]\nname = "{"a" * 129}"\nusage = "voice"\nsize = 1\n',
+            "has a name of more than 128 characters",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place(sheet: str, fault: str) -> None:
