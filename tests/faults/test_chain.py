@@ -37,7 +37,7 @@ CHAIN = (
     "totals:backup",
     "totals:insight",
 )
-"""The five steps from request to totals, the router before them, a copy and a look after."""
+"""The five steps from request to totals, the router before them, a copy and a look."""
 
 IN_HAND, FOLLOWER_WAITS, AT_THE_END = (
     "after_claim:kill",  # a step is claimed, nothing of it is done
