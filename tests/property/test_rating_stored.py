@@ -20,7 +20,7 @@ from tests.stored_histories import (
     sound_histories,
 )
 
-HISTORIES = int(os.environ.get("RATING_HISTORIES", "100"))
+HISTORIES = int(os.environ.get("RATING_HISTORIES", "200"))
 TOGETHER = 50
 """Histories in one database: they are totalled in the same runs."""
 
