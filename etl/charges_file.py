@@ -3,10 +3,10 @@
 Effects: reads one file.
 """
 
-import csv
 from difflib import get_close_matches
 from pathlib import Path
 
+from etl.csv_rows import NotCsvError, csv_rows
 from transforms.customer_charges import COLUMNS, REQUIRED
 from transforms.errors import ConfigError
 
@@ -18,16 +18,11 @@ def read_charges_file(path: Path) -> list[dict[str, str]]:
         ConfigError: When it is no UTF-8 CSV, or its columns are not those of charges.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            _check(path.name, header)
-            return [
-                _row(path.name, number, header, cells)
-                for number, cells in enumerate(reader, start=2)
-                if cells
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        rows = csv_rows(path.read_bytes().decode("utf-8-sig"))
+        header = next(rows, (1, []))[1]
+        _check(path.name, header)
+        return [_row(path.name, at, header, cells) for at, cells in rows if cells]
+    except (OSError, UnicodeDecodeError, NotCsvError) as exc:
         message = f"{path.name} is no CSV file in UTF-8 ({type(exc).__name__}); save it so"
         raise ConfigError(message) from exc
 

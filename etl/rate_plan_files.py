@@ -5,9 +5,7 @@ The version of a plan is the hash of its own bytes and of every file it names, s
 changed prefix is a changed plan.
 """
 
-import csv
 import hashlib
-import io
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,7 @@ from decimal import Decimal
 from importlib.resources import as_file, files
 from pathlib import Path, PurePosixPath
 
+from etl.csv_rows import NotCsvError, csv_rows, is_blank
 from transforms.document import did_you_mean
 from transforms.errors import ConfigError
 from transforms.rate_plan import RatePlan
@@ -155,25 +154,18 @@ def _content(folder: Path, name: str) -> bytes | str:
 
 
 def _table(name: str, content: bytes) -> CsvFile | str:
-    """Cut a CSV file into cells; the header decides whether ``;`` or ``,`` separates."""
+    """Cut a CSV file into cells, or say why not."""
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        return f"is not UTF-8 at byte {exc.start}; save it as UTF-8"
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        columns = tuple(cell.strip() for cell in next(reader, []))
+        rows = csv_rows(content.decode("utf-8-sig"))
+        columns = tuple(cell.strip() for cell in next(rows, (1, []))[1])
         doubled = sorted({column for column in columns if columns.count(column) > 1})
         if doubled or "" in columns or not columns:
             return f"has a header that is not right: {list(columns)!r}"[:200]
-        lines: list[Line] = []
-        first_line = reader.line_num + 1
-        for cells in reader:
-            lines += _line(first_line, cells, columns)
-            first_line = reader.line_num + 1
-    except csv.Error as exc:
-        return f"is not CSV at line {reader.line_num}: {exc}"
+        lines = [line for at, cells in rows for line in _line(at, cells, columns)]
+    except UnicodeDecodeError as exc:
+        return f"is not UTF-8 at byte {exc.start}; save it as UTF-8"
+    except NotCsvError as exc:
+        return f"is not CSV at line {exc.line}: {exc}"
     return CsvFile(name, columns, lines)
 
 
@@ -182,7 +174,7 @@ def _line(number: int, cells: list[str], columns: tuple[str, ...]) -> list[Line]
     if len(cells) == len(columns):
         return [Line(number, dict(zip(columns, cells, strict=True)))]
     fault = f"has {len(cells)} cells where the header has {len(columns)}"
-    return [Line(number, {}, fault)] if any(cell.strip() for cell in cells) else []
+    return [] if is_blank(cells) else [Line(number, {}, fault)]
 
 
 @contextmanager

@@ -4,14 +4,13 @@ Effects: reads files, nothing else. What the texts mean is decided in
 ``transforms/reference.py``; this module only opens, decodes and cuts them.
 """
 
-import csv
-import io
 import tomllib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from etl.csv_rows import NotCsvError, csv_rows, is_blank
 from etl.rate_plan_files import rate_plan_text
 from transforms.errors import ConfigError
 from transforms.reference import CsvFile, Line, RatePlanText, Reference, parse_reference
@@ -104,23 +103,15 @@ def _read_toml(path: Path) -> tuple[str, dict[str, object]] | None:
 
 
 def _read_csv(path: Path) -> CsvFile | None:
-    """Cut a CSV file into cells; the header decides whether ``;`` or ``,`` separates."""
+    """Cut a CSV file into cells."""
     if not path.exists():
         return None
-    text = _read_text(path)
-    header_line = text.partition("\n")[0]
-    delimiter = ";" if ";" in header_line else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[Line] = []
+    rows = csv_rows(_read_text(path))
     try:
-        columns = _header(path, next(reader, []))
-        first_line = reader.line_num + 1
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append(_line(first_line, cells, columns))
-            first_line = reader.line_num + 1
-    except csv.Error as exc:
-        message = f"{path.name} line {reader.line_num}: is not CSV: {exc}"
+        columns = _header(path, next(rows, (1, []))[1])
+        lines = [_line(at, cells, columns) for at, cells in rows if not is_blank(cells)]
+    except NotCsvError as exc:
+        message = f"{path.name} line {exc.line}: is not CSV: {exc}"
         raise ConfigError(message) from exc
     return CsvFile(path.name, columns, lines)
 
