@@ -112,15 +112,20 @@ def _given(customer: int, stored: Stored) -> list[tuple[object, ...]]:
     ]
 
 
-def in_two_pieces(world: PlanWorld, histories: Sequence[Stored]) -> None:
-    """Load histories and total them; half of one cycle of each comes late."""
+def in_two_pieces(
+    world: PlanWorld, histories: Sequence[Stored], later: Sequence[Stored] = ()
+) -> None:
+    """Load histories and total them; half of one cycle of each comes late.
+
+    What is ``later`` comes all at once, beside what is late of the others: half the work.
+    """
     random = Random(histories[0].seed)
     late = [event for each in histories for event in _late_events(each, random)]
     events = [event for each in histories for event in each.events]
-    keep(world, histories)
+    keep(world, [*histories, *later])
     world.deliver(*(event for event in events if event not in late))
     world.dispatch()
-    world.deliver(*late)
+    world.deliver(*late, *(event for each in later for event in each.events))
     world.dispatch()
 
 

@@ -160,7 +160,7 @@ def import_file(
 def work_feeds(url: str, folder: str, as_of: str) -> None:
     """Send for what is due and work until nothing is left to do."""
     drop_folder.SECOND_LOOK_S = 0  # type: ignore[misc]  # nobody writes meanwhile
-    sync_world._work_until_empty(url, Path(folder), datetime.fromisoformat(as_of))
+    sync_world.work_until_empty(url, Path(folder), datetime.fromisoformat(as_of))
 
 
 # --- commands as they are typed -----------------------------------------------------------

@@ -12,12 +12,10 @@ Without a plan it works in its own process, with the faults of ``FAULTS``.
 import os
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
 
-from etl import failpoints
 from etl.bus import Bus, Context, Done, Route, route, routes
 from loaders.database import Transaction
 from loaders.jobs import JobQueue
@@ -127,31 +125,5 @@ def _work_until_empty(url: str) -> None:
     database.close()
 
 
-def _work_in_a_child(url: str, plan: str) -> int:
-    """Fork: far quicker than an interpreter for each; nothing is open or running yet."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    failpoints._PLAN = failpoints.fault_plan(plan)
-    try:
-        _work_until_empty(url)
-    except BaseException:  # noqa: BLE001 - a fork must never return into its parent
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def _statuses(url: str) -> str:
-    """How the chain stands, first job first: ``done running``."""
-    database = open_database(url)
-    jobs = JobQueue(database).list()
-    database.close()
-    return " ".join(job.status for job in reversed(jobs))
-
-
 if __name__ == "__main__":
-    for each in sys.argv[2:]:
-        code = _work_in_a_child(sys.argv[1], each)
-        sys.stdout.write(f"{code} {_statuses(sys.argv[1])}\n")
-    if not sys.argv[2:]:
-        _work_until_empty(sys.argv[1])
+    _work_until_empty(sys.argv[1])

@@ -9,11 +9,9 @@ The plan ``-`` disturbs nothing. The lease is one second, so the next child soon
 """
 
 import contextlib
-import os
 import sqlite3
 import sys
 import time
-import traceback
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -25,7 +23,6 @@ from typing import Any
 import polars as pl
 from sqlalchemy.engine import make_url
 
-from etl import failpoints
 from etl.app import App
 from etl.importing import Finish, Importer, nothing_follows
 from etl.profiles import load_profile
@@ -258,25 +255,7 @@ def ask(url: str, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
 
 
-# --- child processes ----------------------------------------------------------------------
-
-
-def _import_in_a_child(url: str, folder: str, file: str, provider: str, plan: str) -> int:
-    """Fork: far quicker than an interpreter for each; nothing is open or running yet."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    failpoints._PLAN = failpoints.fault_plan("" if plan == "-" else plan)
-    STOP.install()
-    try:
-        with World(url, Path(folder), lease_seconds=1) as world:
-            _load_when_free(world, Path(file), provider)
-    except Stopped:
-        os._exit(Stopped.exit_code)
-    except BaseException:  # noqa: BLE001 - a fork must never return into its parent
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+# --- as a program -------------------------------------------------------------------------
 
 
 def _load_when_free(world: World, file: Path, provider: str) -> None:
@@ -292,13 +271,16 @@ def _load_when_free(world: World, file: Path, provider: str) -> None:
     raise TimeoutError
 
 
-def _children(url: str, folder: str, file: str, provider: str, *plans: str) -> None:
-    for plan in plans:
-        code = _import_in_a_child(url, folder, file, provider, plan)
-        sys.stdout.write(f"{code}\n")
-        sys.stdout.flush()
+def _load(url: str, folder: str, file: str, provider: str) -> int:
+    prepare_driver(url)
+    STOP.install()
+    try:
+        with World(url, Path(folder), lease_seconds=1) as world:
+            _load_when_free(world, Path(file), provider)
+    except Stopped:
+        return Stopped.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    prepare_driver(sys.argv[1])
-    _children(*sys.argv[1:])
+    sys.exit(_load(*sys.argv[1:]))

@@ -8,7 +8,6 @@ import contextlib
 import io
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from etl.cli import _one_line_errors, cli
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests import forked
 
 
 @dataclass(frozen=True)
@@ -74,17 +72,14 @@ class Desk:
 
     def killed(self, *words: str, faults: str) -> Ended:
         """Give a command in a process of its own that meets its end at a fault."""
-        process = self.begin(*words, faults=faults)
-        out, err = process.communicate(timeout=60)
-        return Ended(process.returncode, out, err)
+        ended = forked.run("etl", *words, env=self.environment, faults=faults, timeout=60)
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
 
-    def begin(self, *words: str, faults: str = "") -> "subprocess.Popen[str]":
+    def begin(self, *words: str, faults: str = "") -> forked.Forked:
         """Give a command in a process of its own, and go on at once."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "etl", *words],
-            cwd=ROOT,
-            env={**os.environ, **self.settings, "FAULTS": faults},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return forked.start("etl", *words, env=self.environment, faults=faults)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What such a process gets."""
+        return {**os.environ, **self.settings}

@@ -8,12 +8,10 @@ fault plan of its own, and prints how each ended and how many steps were done th
 The plan ``-`` disturbs nothing. The lease is one second, so the next child soon goes on.
 """
 
-import os
 import shutil
 import sqlite3
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +20,6 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from etl import failpoints
 from etl.app import App
 from etl.chains import CHAINS
 from etl.extract import folder
@@ -225,18 +222,19 @@ def links_outside_chains(app: App) -> list[tuple[str, str]]:
     ]
 
 
-# --- children that may be killed --------------------------------------------------------
+# --- as a program -------------------------------------------------------------------------
 
 LEASE_S = 1
 
 
-def _work_until_empty(url: str, storage: Path, as_of: datetime) -> None:
+def work_until_empty(url: str, storage: Path, as_of: datetime) -> None:
+    """Work every feed, and the job of a worker that was killed before."""
     prepare_driver(url)
     with house(url, storage, lease_seconds=LEASE_S) as app:
         if not app.syncs.tasks():
             dispatch_syncs(app.syncs, as_of)
         if app.jobs.list(status="running"):
-            time.sleep(LEASE_S + 0.1)  # of the child that was killed before
+            time.sleep(LEASE_S + 0.1)  # of the one that was killed before
         deadline_s = time.monotonic() + 30
         bus = bus_of(app)
         while any(job.status in ("waiting", "running") for job in app.jobs.list()):
@@ -246,26 +244,6 @@ def _work_until_empty(url: str, storage: Path, as_of: datetime) -> None:
                 raise TimeoutError
 
 
-def _work_in_a_child(url: str, storage: Path, as_of: datetime, plan: str) -> int:
-    """Fork: far quicker than an interpreter for each; nothing is open or running yet."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    failpoints._PLAN = failpoints.fault_plan("" if plan == "-" else plan)
-    folder.SECOND_LOOK_S = 0  # type: ignore[misc]  # nobody writes meanwhile
-    try:
-        _work_until_empty(url, storage, as_of)
-    except BaseException:  # noqa: BLE001 - a fork must never return into its parent
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    for each in sys.argv[4:]:
-        code = _work_in_a_child(
-            sys.argv[1], Path(sys.argv[2]), datetime.fromisoformat(sys.argv[3]), each
-        )
-        done = rows(sys.argv[1], "SELECT COUNT(*) FROM job WHERE status = 'done'")[0][0]
-        sys.stdout.write(f"{code} {each} {done}\n")
-        sys.stdout.flush()
+    folder.SECOND_LOOK_S = 0  # type: ignore[misc]  # nobody writes meanwhile
+    work_until_empty(sys.argv[1], Path(sys.argv[2]), datetime.fromisoformat(sys.argv[3]))

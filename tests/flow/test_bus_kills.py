@@ -1,11 +1,5 @@
 """A worker killed at any boundary of a chain is followed by one that ends the same."""
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from etl import failpoints
@@ -13,15 +7,12 @@ from etl.bus import Bus
 from loaders.database import Database
 from loaders.jobs import JobQueue
 from loaders.leases import Leases
+from tests import forked
 from tests.flow.bus_commands import TOTALS, chain
 from transforms.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
-
-BEGUN = "after_claim:kill"
-"""Kills the first process: totals claimed, nothing done."""
-
 KILLS = (
+    ("after_claim:kill", "running"),  # totals claimed, nothing done
     ("before_claim:kill:2", "done waiting"),  # totals done in the handler's own commit
     ("before_complete:kill", "done running"),  # backup took effect, is not completed
     ("in_complete:kill", "done running"),  # completed, but not committed
@@ -31,31 +22,23 @@ KILLS = (
 )
 
 
-def workers(url: str, *plans: str, faults: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.flow.bus_commands", url, *plans],
-        cwd=ROOT,
-        env={**os.environ, "FAULTS": faults},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def worked(url: str, queue: JobQueue, plan: str) -> str:
+    """Work in a process of its own; how it ended, and the jobs then, first job first."""
+    code = forked.run("tests.flow.bus_commands", url, faults=plan).returncode
+    return " ".join([str(code), *(job.status for job in reversed(queue.list()))])
 
 
 def test_a_chain_killed_at_each_boundary_ends_as_if_undisturbed(
     database: Database, database_url: str
 ) -> None:
-    first = workers(database_url, faults=BEGUN)
-    rest = workers(database_url, *(plan for plan, _ in KILLS), "")
+    queue = JobQueue(database)
 
-    jobs = JobQueue(database).list()
+    plans = [*(plan for plan, _ in KILLS), ""]
+    ended = [worked(database_url, queue, plan) for plan in plans]
+
+    jobs = queue.list()
     leases = Leases(database)
-    assert first.returncode == -signal.SIGKILL
-    assert rest.stdout.splitlines() == [
-        *(f"-9 {chain_then}" for _, chain_then in KILLS),
-        "0 done done done",
-    ]
+    assert ended == [*(f"-9 {chain_then}" for _, chain_then in KILLS), "0 done done done"]
     assert [(job.command, job.status) for job in jobs] == [
         ("insight:new", "done"),
         ("totals:backup", "done"),

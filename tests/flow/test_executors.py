@@ -64,12 +64,14 @@ from tests.flow.import_world import (
     results,
     write_routit,
 )
-from tests.flow.operator_world import ROOT, Desk
+from tests.flow.operator_world import Desk
 from tests.flow.plan_world import NOVEMBER, OCTOBER, PLAN, PlanWorld, event
 from tests.flow.test_workers import still_alive, wait_until
 from tests.mariadb import MariaDBServer, execute_all, fresh_database
 from transforms.errors import BillingError, ConfigError, FenceLost, WorkerLost
 from transforms.match import Owners
+
+ROOT = Path(__file__).parents[2]
 
 Results = dict[str, list[tuple[str, ...]]]
 

@@ -1,14 +1,12 @@
 """An import killed at every commit is finished by the next run, without a person's help."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.flow.import_world import (
     ANNA,
     BERT,
@@ -19,8 +17,6 @@ from tests.flow.import_world import (
     write_routit,
 )
 from tests.flow.test_import import ends
-
-ROOT = Path(__file__).parents[2]
 
 OWNERS = {ANNA: 1, BERT: 2}
 
@@ -39,20 +35,9 @@ KILLS = (
 def ended(
     url: str, folder: Path, file: Path | str, provider: str, *plans: str
 ) -> list[int]:
-    """Work in child processes with a fault plan each; say how each of them ended."""
-    told = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.flow.import_world"),
-            *(url, str(folder), str(file), provider, *plans),
-        ],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "FAULTS"},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return [int(line) for line in told.stdout.splitlines()]
+    """Work in one process after another with a fault plan each; say how each ended."""
+    words = ("tests.flow.import_world", url, str(folder), str(file), provider)
+    return [forked.run(*words, faults=plan).returncode for plan in plans]
 
 
 @pytest.fixture
@@ -78,7 +63,7 @@ def test_an_import_killed_at_each_commit_in_turn_ends_as_if_undisturbed(
     path = write_routit(tmp_path, mixed_calls())
     other.load(path)
 
-    codes = ended(world.url, tmp_path, path, "routit", *KILLS, "-")
+    codes = ended(world.url, tmp_path, path, "routit", *KILLS, "")
 
     killed = [143 if "term" in plan else -signal.SIGKILL for plan in KILLS]
     assert codes == [*killed, 0]
@@ -105,7 +90,7 @@ def test_a_replay_killed_around_its_commit_moves_each_record_once(
     other.replay()
 
     plans = [f"replay_{place}_commit:kill" for place in ("before", "in", "after")]
-    codes = ended(world.url, tmp_path, path, "replay", *plans, "-")
+    codes = ended(world.url, tmp_path, path, "replay", *plans, "")
 
     assert codes == [-signal.SIGKILL] * 3 + [0]
     assert results(world.url) == other.results()

@@ -1,7 +1,5 @@
 """Invoices of a whole walk: due, kept back, corrected, credited, killed and run again."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -9,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from etl.invoicing import Run
+from tests import forked
 from tests.flow.import_world import ANNA, BERT, STRANGER, World, call, write_routit
 from tests.flow.invoice_world import AS_OF, FEBRUARY, JANUARY, bring, many_customers, total
 from transforms.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 120
 
 
 @pytest.fixture
@@ -258,19 +257,10 @@ def test_a_credit_note_covers_the_invoice_and_its_corrections(world: World) -> N
 # --- killed, and many at once -------------------------------------------------------------
 
 
-def invoice_in_children(world: World, how: str, *plans: str) -> list[int]:
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.flow.invoice_world"),
-            *(world.url, str(world.folder), how, *plans),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return [int(line) for line in ended.stdout.split()]
+def invoicing(world: World, faults: str = "") -> forked.Forked:
+    """Invoice what is due in a process of its own."""
+    words = ("tests.flow.invoice_world", world.url, str(world.folder))
+    return forked.start(*words, faults=faults)
 
 
 @pytest.mark.parametrize(
@@ -278,9 +268,8 @@ def invoice_in_children(world: World, how: str, *plans: str) -> list[int]:
 )
 def test_a_killed_run_goes_on_with_the_same_numbers(world: World, fault: str) -> None:
     many_customers(world, 150)  # two commits
-    codes = invoice_in_children(
-        world, "one-by-one", f"{fault}:kill", f"{fault}:kill:2", "-"
-    )
+    plans = (f"{fault}:kill", f"{fault}:kill:2", "")
+    codes = [invoicing(world, plan).wait(PATIENCE_S) for plan in plans]
 
     assert codes[0] == -9
     assert codes[2] == 0
@@ -291,7 +280,9 @@ def test_a_killed_run_goes_on_with_the_same_numbers(world: World, fault: str) ->
 
 def test_eight_runs_at_once_leave_no_gap_and_invoice_nobody_twice(world: World) -> None:
     many_customers(world, 60)
-    assert invoice_in_children(world, "at-once", *["-"] * 8) == [0] * 8
+    at_once = [invoicing(world) for _ in range(8)]
+
+    assert [each.wait(PATIENCE_S) for each in at_once] == [0] * 8
     assert [row[0] for row in world.table("invoice", "sequence_no")] == list(range(1, 61))
     assert [row[0] for row in world.table("invoice", "customer_id")] == list(range(1, 61))
     assert world.audit() == []

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from etl.night_record import Night, exit_code_of, report_text
 from etl.profiles import load_profile
 from etl.simulator import RoutitSimulator
 from loaders.audit import Difference, differences
+from tests import forked
 from tests.flow.sync_world import (
     AS_OF,
     EXAMPLE_OF,
@@ -174,13 +173,7 @@ def test_a_killed_night_goes_on_to_the_same_end(
         "ETL_STORAGE": str(tmp_path / "storage"),
         "ETL_LEASE_SECONDS": "1",
     }
-    killed = subprocess.run(
-        [sys.executable, "-m", "etl", *words],
-        env={**environment, "FAULTS": point},
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
+    killed = forked.run("etl", *words, env=environment, cwd=tmp_path, faults=point)
     assert killed.returncode == -9
     again = _until_the_lease_is_free(words, environment, tmp_path)
     assert again.returncode == 1, again.stderr  # one record of yielder's is rejected
@@ -195,16 +188,10 @@ def test_a_killed_night_goes_on_to_the_same_end(
 
 def _until_the_lease_is_free(
     words: list[str], environment: dict[str, str], place: Path
-) -> "subprocess.CompletedProcess[bytes]":
+) -> forked.Completed:
     """Run again as a scheduler would: 75 means the killed night's lease still lives."""
     for _ in range(20):
-        done = subprocess.run(
-            [sys.executable, "-m", "etl", *words],
-            env=environment,
-            cwd=place,
-            capture_output=True,
-            check=False,
-        )
+        done = forked.run("etl", *words, env=environment, cwd=place)
         if done.returncode != LeaseHeld.exit_code:
             return done
     message = "the lease of a killed night did not end"

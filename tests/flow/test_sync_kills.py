@@ -1,9 +1,6 @@
 """A sync killed anywhere, again and again, ends as if nobody had disturbed it."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +12,7 @@ from etl.simulator import RoutitSimulator
 from etl.sync import dispatch_syncs
 from loaders.audit import differences
 from loaders.database import Database
+from tests import forked
 from tests.flow.sync_world import (
     AS_OF,
     EXAMPLES,
@@ -31,9 +29,7 @@ from tests.flow.sync_world import (
 )
 from transforms.reference import SyncProfile
 
-ROOT = Path(__file__).parents[2]
-
-UNDISTURBED = "-"
+UNDISTURBED = ""
 
 FILE = "SP16_00016_20261006020000_000123.DAT"
 
@@ -71,25 +67,14 @@ def routit(monkeypatch: pytest.MonkeyPatch) -> Iterator[RoutitSimulator]:
 
 
 def work(url: str, folder: Path, *plans: str) -> list[str]:
-    """Work the feeds in one child after another; how each ended."""
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "tests.flow.sync_world",
-            url,
-            str(folder),
-            AS_OF.isoformat(),
-            *plans,
-        ],
-        cwd=ROOT,
-        env={**os.environ, "FAULTS": ""},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    return ended.stdout.splitlines()
+    """Work the feeds in one process after another; how each ended, and jobs done then."""
+    words = ("tests.flow.sync_world", url, str(folder), AS_OF.isoformat())
+    ended = []
+    for plan in plans:
+        code = forked.run(*words, faults=plan).returncode
+        done = rows(url, "SELECT COUNT(*) FROM job WHERE status = 'done'")[0][0]
+        ended.append(f"{code} {plan} {done}")
+    return ended
 
 
 def undisturbed(folder: Path, feed: SyncProfile) -> dict[str, list[tuple[object, ...]]]:
@@ -99,7 +84,7 @@ def undisturbed(folder: Path, feed: SyncProfile) -> dict[str, list[tuple[object,
     with house(url, folder) as app:
         app.database.upgrade()
         load_feeds(app, {feed.provider: feed})
-    assert work(url, folder, UNDISTURBED)[0].startswith("0 - ")
+    assert work(url, folder, UNDISTURBED)[0].startswith("0  ")
     return end_state(url)
 
 
@@ -131,7 +116,7 @@ def test_routits_chain_killed_at_each_boundary_ends_as_if_undisturbed(
     plans = [plan for plan, _ in KILLS]
     ended = work(database_url, tmp_path, *plans, UNDISTURBED)
 
-    assert ended == [*killed(KILLS), "0 - 8"]
+    assert ended == [*killed(KILLS), "0  8"]
     assert same(end_state(database_url)) == same(expected)
     assert rows(database_url, "SELECT command, status FROM job ORDER BY id") == [
         ("sync:provider", "done"),
@@ -164,10 +149,10 @@ def test_a_folder_killed_while_it_is_emptied_ends_as_if_undisturbed(
         dispatch_syncs(app.syncs, AS_OF + timedelta(minutes=5))
         second = work(database_url, tmp_path, "folder_after_move:kill", UNDISTURBED)
 
-    assert first == [*killed(IN_THE_FOLDER), "0 - 7"]
+    assert first == [*killed(IN_THE_FOLDER), "0  7"]
     assert same(state) == same(expected)
     assert left == [FILE]
-    assert second == [*killed((("folder_after_move:kill", 8),)), "0 - 9"]
+    assert second == [*killed((("folder_after_move:kill", 8),)), "0  9"]
     assert [path.name for path in (tmp_path / "b").iterdir() if path.is_file()] == []
     assert [path.name for path in (tmp_path / "b" / "processed").iterdir()] == [FILE]
     assert {**same(end_state(database_url)), "sync_task": []} == {
