@@ -47,8 +47,7 @@ class Queues:
             with fresh_database(self._server) as url:
                 _upgrade(url)
                 self._schema = schema_statements(url)
-        url = self._server.url("") if kind == "mariadb" else "sqlite://"
-        self._forks = stack.enter_context(Forks(url, folder / "forks"))
+        self._forks = stack.enter_context(Forks(folder / "forks"))
 
     @contextmanager
     def fresh(self) -> Iterator[str]:

@@ -27,6 +27,7 @@ from importlib import import_module
 from itertools import count
 from pathlib import Path
 from runpy import run_module
+from threading import Lock
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,7 +92,11 @@ class Forked:
 
 
 def start(
-    *words: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT, faults: str = ""
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    faults: str = "",
+    files: tuple[Path, Path] | None = None,
 ) -> Forked:
     """Run a module in a child, as ``python -m`` does: ``start("etl", "audit")``.
 
@@ -100,9 +105,10 @@ def start(
         env: The whole environment; without it, that of the tests.
         cwd: Where it runs.
         faults: What happens at which point, as in ``FAULTS``.
+        files: Where its stdout and stderr go, when they are to be kept.
     """
     given = {**(os.environ if env is None else env), "FAULTS": faults}
-    files = _server().new_files()
+    files = files or _server().new_files()
     order = {"words": words, "env": given, "cwd": str(cwd), "files": [*map(str, files)]}
     return Forked(int(_server().ask(order)), files)
 
@@ -135,6 +141,7 @@ class _Server:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="cdr-etl-forked-")
         self._numbers = count(1)
+        self._asking = Lock()
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -153,8 +160,9 @@ class _Server:
 
     def ask(self, order: Mapping[str, object]) -> str:
         """Give an order and return the answer."""
-        self._ours.send(json.dumps(order).encode())
-        answer = self._ours.recv(MOST_BYTES)
+        with self._asking:
+            self._ours.send(json.dumps(order).encode())
+            answer = self._ours.recv(MOST_BYTES)
         if not answer:
             message = "the server that forks children is gone"
             raise RuntimeError(message)

@@ -136,10 +136,9 @@ class Maker:
 
     @contextmanager
     def forks(self, lane: int) -> Iterator[Forks]:
-        """Make a server that forks children; what they said holds no secret in the end."""
+        """Fork children; what they said holds no secret in the end."""
         folder = self.folder / f"forks-{lane}"
-        url = "sqlite://" if self.kind == "sqlite" else self.server.url("")
-        with Forks(url, folder) as made:
+        with Forks(folder) as made:
             yield made
         assert leaks(folder, self.secret) == []
 

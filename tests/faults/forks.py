@@ -1,15 +1,12 @@
-"""A process that forks children, which may be killed or paused at any moment.
+"""Children of fault runs, which may be killed or paused at any moment.
 
-Effects: one server process per ``Forks``, and the children it forks; log files. Importing
-polars, DuckDB and the driver takes longer than most of what a fault run disturbs, so one
-process imports them once, opens nothing, and forks a child for each piece of work. A child
-calls one function of ``tests.faults.work``, with the faults it was given, and ends; a kill
-of it is a real SIGKILL.
+Effects: processes; log files. A child is forked (``tests.forked``), calls one function of
+``tests.faults.work`` with the faults it was given, and ends. A kill is a real SIGKILL.
 
 Which named points a child passed is written to a file as it goes, so that a run can kill
 it so many seconds after it really began, and knows what it had been told was committed.
 
-Run as a program it is that server: orders come as JSON lines, answers go back as such.
+Run as a program it is such a child: what it does comes as JSON.
 """
 
 import json
@@ -26,10 +23,14 @@ from importlib import import_module
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
-ROOT = Path(__file__).resolve().parents[2]
+from etl import failpoints
+from etl.stopping import STOP
+from tests import forked
+from transforms.errors import BillingError
+
 WORK = "tests.faults.work"
 POLL_S = 0.004
 PATIENCE_S = 120.0
@@ -53,14 +54,13 @@ class Ended:
 class Child:
     """One forked child."""
 
-    forks: "Forks"
-    pid: int
+    process: forked.Forked
     files: Path
     """Where its points, its result and its output are, each with an ending of its own."""
 
     def signal(self, number: int) -> None:
         """Send a signal; one that ended meanwhile does not mind."""
-        os.kill(self.pid, number)  # not reaped before ``wait``, so the id is still its own
+        self.process.send_signal(number)
 
     def passed(self) -> list[str]:
         """Return the points it passed so far, in order."""
@@ -69,7 +69,7 @@ class Child:
 
     def has_ended(self) -> bool:
         """Whether it is over, killed or not."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
         return stat.rpartition(")")[2].split()[0] == "Z"
 
     def wait_for(self, point: str, patience_s: float = PATIENCE_S) -> bool:
@@ -99,12 +99,10 @@ class Child:
         Raises:
             HungError: When it does not, in time.
         """
-        deadline_s = time.monotonic() + patience_s
-        while not self.has_ended():
-            if time.monotonic() > deadline_s:
-                raise self._hung()
-            time.sleep(POLL_S)
-        code = self.forks.reap(self.pid)
+        try:
+            code = self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            raise self._hung() from None
         result = _file(self.files, "result")
         returned = json.loads(result.read_text()) if code == 0 else None
         return Ended(code, returned, self.said())
@@ -125,27 +123,18 @@ def _file(files: Path, ending: str) -> Path:
 
 
 class Forks:
-    """A server that forks children; ends with the ``with``."""
+    """Forks children; ends with the ``with``, and whatever still lives of them with it."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        """Start the server.
+    def __init__(self, folder: Path) -> None:
+        """Plan children.
 
         Args:
-            url: A database of the kind its children work on, to load its driver.
             folder: Where their points, results and outputs are kept.
         """
         self.folder = folder
         self._numbers = count(1)
+        self._children: list[Child] = []
         folder.mkdir(parents=True, exist_ok=True)
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.forks"],
-            cwd=ROOT,
-            env={**os.environ, "FAULTS": ""},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._ask({"url": url})
 
     def __enter__(self) -> Self:
         """Stay until the ``with`` ends."""
@@ -157,11 +146,10 @@ class Forks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the server and whatever still lives of its children."""
-        for stream in (self._server.stdin, self._server.stdout):
-            if stream is not None:
-                stream.close()
-        self._server.wait()
+        """End whatever still lives."""
+        for child in self._children:
+            child.process.kill()
+            child.process.wait(PATIENCE_S)
 
     def start(
         self,
@@ -186,26 +174,15 @@ class Forks:
             "files": str(files),
             "arguments": {"url": url, **arguments},
         }
-        return Child(self, int(self._ask(order)), files)
+        log = _file(files, "log")
+        process = forked.start("tests.faults.forks", json.dumps(order), files=(log, log))
+        child = Child(process, files)
+        self._children.append(child)
+        return child
 
     def run(self, call: str, url: str, *, faults: str = "", **arguments: object) -> Ended:
         """Fork a child and wait for its end."""
         return self.start(call, url, faults=faults, **arguments).wait()
-
-    def reap(self, pid: int) -> int:
-        """Return the exit code of a child that ended."""
-        return int(self._ask({"reap": pid}))
-
-    def _ask(self, order: Mapping[str, object]) -> str:
-        if self._server.stdin is None or self._server.stdout is None:
-            raise RuntimeError
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        answer = self._server.stdout.readline()
-        if not answer:
-            message = "the server that forks children is gone"
-            raise RuntimeError(message)
-        return answer
 
 
 def leaks(folder: Path, *secrets: str) -> list[str]:
@@ -232,15 +209,13 @@ def _holds(path: Path, wanted: Sequence[bytes]) -> bool:
     return False
 
 
-# --- the server -------------------------------------------------------------------------
+# --- as a program -------------------------------------------------------------------------
 
 
 class Watch:
     """A fault plan that also writes down which points were passed."""
 
     def __init__(self, plan: str, points: Path) -> None:
-        from etl import failpoints
-
         self._plan = failpoints.fault_plan(plan)
         self._fd = os.open(points, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
@@ -251,66 +226,18 @@ class Watch:
             self._plan.pass_by(name)
 
 
-def _serve() -> None:
-    from loaders.open import prepare_driver
-
-    living: set[int] = set()
-    try:
-        for line in sys.stdin:
-            order = json.loads(line)
-            if "reap" in order:
-                code = os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])
-                living.discard(order["reap"])
-                _answer(code)
-            elif "call" in order:
-                pid = os.fork()
-                if not pid:
-                    _be_a_child(order)
-                living.add(pid)
-                _answer(pid)
-            else:
-                prepare_driver(order["url"])
-                import_module(WORK)
-                _answer(0)
-    finally:
-        for pid in living:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _answer(value: int) -> None:
-    sys.stdout.write(f"{value}\n")
-    sys.stdout.flush()
-
-
-def _be_a_child(order: Mapping[str, Any]) -> NoReturn:
-    from etl import failpoints
-    from etl.stopping import STOP
-    from transforms.errors import BillingError
-
+def _work(order: Mapping[str, Any]) -> int:
     files = Path(order["files"])
-    log = os.open(_file(files, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, fd in enumerate((nothing, log, log)):
-        os.dup2(fd, number)
-    code = 0
+    STOP.install()
+    failpoints._PLAN = Watch(order["faults"], _file(files, "points"))  # type: ignore[assignment]  # a plan that watches
     try:
-        STOP.install()
-        failpoints._PLAN = Watch(order["faults"], _file(files, "points"))  # type: ignore[assignment]  # a plan that watches
         result = getattr(import_module(WORK), order["call"])(**order["arguments"])
-        _file(files, "result").write_text(json.dumps(result))
-    except SystemExit as exc:
-        code = int(exc.code or 0)
     except BillingError as exc:
         traceback.print_exc()
-        code = exc.exit_code
-    except BaseException:  # noqa: BLE001 - a fork must never return into its parent
-        traceback.print_exc()
-        code = 70
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        return exc.exit_code
+    _file(files, "result").write_text(json.dumps(result))
+    return 0
 
 
 if __name__ == "__main__":
-    _serve()
+    sys.exit(_work(json.loads(sys.argv[1])))

@@ -18,9 +18,10 @@ import pytest
 from etl.profiles import load_profile
 from etl.simulator import RoutitSimulator
 from tests.faults.conftest import Run
-from tests.faults.forks import ROOT, leaks
+from tests.faults.forks import leaks
 from tests.flow.import_world import ANNA, BERT, ask, call, mixed_calls, write_routit
 from tests.flow.sync_world import EXAMPLES, ROUTIT_FILE
+from tests.forked import ROOT
 from tests.mariadb import MariaDBServer, execute_all, work_folder
 
 PASSWORD = "cAnAry-7f31@db:/%?&x"
