@@ -36,6 +36,8 @@ Completed = subprocess.CompletedProcess[str]
 ROOMS = ("etl", "loaders", "transforms", "sql")
 NOT_IMPORTED = (".__main__", ".migrations.")
 """What is run rather than imported: by Python, by alembic."""
+LATER = ("pyarrow.compute", "pyarrow.ipc", "sqlalchemy.dialects.sqlite", "tests.mariadb")
+"""What a program of ours imports while it works."""
 ANY_MYSQL = "mysql+mysqlconnector://nobody@127.0.0.1/nothing"
 """Opens nothing; its driver has to be loaded before pyarrow (``loaders.open``)."""
 MOST_BYTES = 1 << 18
@@ -218,6 +220,8 @@ def _prepare() -> None:
         for each in pkgutil.walk_packages(package.__path__, f"{room}."):
             if not any(part in each.name for part in NOT_IMPORTED):
                 import_module(each.name)
+    for name in LATER:
+        import_module(name)
 
 
 def _be(order: Mapping[str, Any]) -> None:
