@@ -15,6 +15,7 @@ WHOLE_SECONDS = "%Y-%m-%d %H:%M:%S"
 """Read four times as quickly: all records begin at a whole second."""
 WHOLE_SECONDS_CHARS = 19
 DATE_FORMAT = "%Y-%m-%d"
+MICROS_A_SECOND = 1_000_000
 
 
 def positions(found: Sequence[str], schema: Schema, path: str) -> list[int]:
@@ -64,6 +65,51 @@ def frame_of_values(
             raise _misfit(name, dtype, path) from None  # the cause would print the value
         typed.append(_typed(column, name, dtype, path) if is_time else column)
     return pl.DataFrame(typed)
+
+
+def frame_of_packed(lines: str, schema: Schema, path: str) -> pl.DataFrame:
+    """Read lines of cells, as a statement packs them, into the types of ``schema``.
+
+    ``2026-10-25 02:30:00,x766F696365,,60`` is an instant, ``voice``, null and 60. Cells are
+    joined by commas and every line ends with a newline; an empty cell is null, and a text
+    is ``x`` with its bytes in hexadecimal digits: no text can be taken for two cells. An
+    instant may also be whole seconds since 1970.
+
+    Raises:
+        ContractError: When a cell is not a value of its column's type.
+    """
+    if not lines:
+        return pl.DataFrame(schema=schema)
+    sent = {
+        name: dtype if dtype.is_integer() else pl.String() for name, dtype in schema.items()
+    }
+    try:
+        cells = pl.read_csv(
+            lines.encode(), has_header=False, schema=sent, quote_char=None
+        ).with_columns(
+            pl.col(name).str.slice(1).str.decode("hex").cast(pl.String)
+            for name, dtype in schema.items()
+            if dtype == pl.String()
+        )
+    except pl.exceptions.PolarsError:
+        message = f"{path} packs cells that are not what they must be"
+        raise ContractError(message) from None  # the cause would print them
+    return pl.DataFrame(
+        [
+            _instants(cells[name], name, path)
+            if isinstance(dtype, pl.Datetime)
+            else cells[name]
+            for name, dtype in schema.items()
+        ]
+    )
+
+
+def _instants(texts: pl.Series, name: str, path: str) -> pl.Series:
+    """Read instants that are all seconds since 1970, or all texts: none can be both."""
+    seconds = texts.cast(pl.Int64, strict=False)
+    if seconds.null_count() > texts.null_count():
+        return _typed(texts, name, pl.Datetime("us"), path)
+    return (seconds * MICROS_A_SECOND).cast(pl.Datetime("us"))
 
 
 def _typed(texts: pl.Series, name: str, dtype: pl.DataType, path: str) -> pl.Series:

@@ -21,6 +21,7 @@ from typing import Any, Final, cast
 import mysql.connector
 import polars as pl
 import sqlalchemy as sa
+from mysql.connector.abstracts import MySQLCursorAbstract
 from mysql.connector.connection_cext import CMySQLConnection
 from mysql.connector.constants import ClientFlag
 from mysql.connector.cursor_cext import CMySQLCursorRaw
@@ -277,9 +278,12 @@ class MySQLTransaction(Transaction):
                 sent = said(frame, columns)
                 query, once = load_statement(table, sent), (*sent.once.values(),)
                 left = frame.height
-                for batch in csv_batches(sent.frame, batch_rows):
-                    self._load_batch(table, query, once, batch, min(left, batch_rows))
-                    left -= batch_rows
+                # One cursor for all batches: with each new one the driver pings the server.
+                with self._driver().cursor() as cursor:
+                    for batch in csv_batches(sent.frame, batch_rows):
+                        self._hand_over(cursor, query, once, batch)
+                        self._require_stored(cursor, table, min(left, batch_rows))
+                        left -= batch_rows
         except BaseException as exc:
             # The driver may be in the middle of an answer: never ask it anything again.
             self._broken = f"load {table}: {exc}"
@@ -287,23 +291,24 @@ class MySQLTransaction(Transaction):
             raise
         return frame.height
 
-    def _load_batch(
+    def _hand_over(
         self,
-        table: str,
+        cursor: MySQLCursorAbstract,
         query: str,
         once: tuple[str | int, ...],
         batch: memoryview,
-        rows: int,
     ) -> None:
-        """Hand one batch over and prove that each of its rows was stored as it is."""
+        """Let the server read one batch from a file that is gone afterwards."""
         path = self._folder / f"{next(FILE_NUMBERS)}.csv"
         write_private(path, batch)
         try:
-            with self._driver().cursor() as cursor:
-                cursor.execute(query, (str(path), *once))
-                stored, warned = cursor.rowcount, cursor.warning_count
+            cursor.execute(query, (str(path), *once))
         finally:
             path.unlink()
+
+    def _require_stored(self, cursor: MySQLCursorAbstract, table: str, rows: int) -> None:
+        """Prove that each row of the last batch was stored as it is."""
+        stored, warned = cursor.rowcount, cursor.warning_count
         if stored != rows or warned:
             warning = self._first_warning()
             message = (

@@ -44,6 +44,7 @@ SELECT customer_id, '50%' AS share FROM customer WHERE name = :name;
 SELECT count(*) AS counted FROM seq_1_to_1000000 AS a, seq_1_to_1000000 AS b;
 """,
     "mysql/test/load_file": "LOAD DATA LOCAL INFILE :path INTO TABLE sync_task (message);",
+    "mysql/test/short_texts": "SET SESSION group_concat_max_len = 50;",
     "any/test/nonsense": "SELEKT 1;",
 }
 """By path; each runs on both databases."""

@@ -1,7 +1,8 @@
 """Totals in both stores: complete imports only, swapped whole, every revision kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 
 from loaders.database import Database, Transaction
 from loaders.imports import STORED
+from loaders.open import open_database
 from loaders.totals import CYCLE, DIRTY, TotalsStore, Written
 from tests.model import CycleAsked, Usage, micros, totals
+from tests.store.statements import statements_of_tests
 from transforms.errors import FenceLost, StoreError
 from transforms.totals import PAIRS, Engine, Totals, lines_from_json, standard_totals
 
@@ -219,6 +222,171 @@ def test_a_copy_that_is_short_is_never_used(database: Database, store: TotalsSto
         pytest.raises(StoreError, match="1 of 2 records, 1000000 of 3000000 micros"),
     ):
         list(store.records(LosesARow(tx), pairs(1)))  # type: ignore[arg-type]  # a stand-in
+
+
+def test_a_customer_whose_records_are_lost_on_the_way_is_read_again(
+    database: Database, store: TotalsStore
+) -> None:
+    store_records(database, [call(1, 5, "1.00"), call(2, 6, "2.00")])
+
+    with database.snapshot() as tx:
+        lossy = Spoils(tx, lambda packs: packs.head(-1))
+        read = pl.concat(store.records(lossy, pairs(1, 2)))  # type: ignore[arg-type]  # a stand-in
+
+    assert read.select("customer_id", "cost_micros").rows() == [
+        (1, 1_000_000),
+        (2, 2_000_000),
+    ]
+
+
+class Spoils:
+    """A transaction that does something to the packed records it reads."""
+
+    def __init__(
+        self, tx: Transaction, change: Callable[[pl.DataFrame], pl.DataFrame]
+    ) -> None:
+        self._tx = tx
+        self._change = change
+        self.rows = tx.rows
+        self.asked: list[str] = []
+
+    def frames(self, path: str, *args: object, **kwargs: object) -> Iterator[pl.DataFrame]:
+        self.asked.append(path)
+        for frame in self._tx.frames(path, *args, **kwargs):  # type: ignore[arg-type]  # passes on
+            yield self._change(frame) if path == "totals/packed" else frame
+
+
+USED = [
+    "customer_id",
+    "usage_type",
+    "zone",
+    "duration_s",
+    "volume_bytes",
+    "events",
+    "cost_micros",
+]
+
+HOSTILE = [
+    *(
+        "",
+        " ",
+        ",",
+        "x",
+        "\n",
+        "\r\n",
+        '"',
+        "'",
+        "\\",
+        "\\n",
+        "\x00",
+        "\x1a",
+        "NULL",
+        "null",
+    ),
+    *("é", "😀", "\U0010ffff", "\u2028", "\ufeff", "1,2\n3,4", "78", "%s", ":name", "-1"),
+]
+
+
+def test_whatever_a_type_or_a_zone_is_called_totals_read_it_as_it_is(
+    database: Database, store: TotalsStore
+) -> None:
+    moment = datetime(2026, 10, 5, 9)  # noqa: DTZ001 - a wall clock
+    store_records(
+        database,
+        [Usage(1, moment, text, text, duration_s=1) for text in HOSTILE],
+    )
+
+    with database.snapshot() as tx:
+        spy = Spoils(tx, lambda packs: packs)
+        read = pl.concat(store.records(spy, pairs(1)))  # type: ignore[arg-type]  # a stand-in
+
+    assert spy.asked == ["totals/packed"]
+    assert read["usage_type"].to_list() == HOSTILE
+    assert read["zone"].to_list() == HOSTILE
+
+
+def test_nothing_and_an_empty_zone_are_not_the_same(
+    database: Database, store: TotalsStore
+) -> None:
+    first = datetime(2026, 10, 1)  # noqa: DTZ001 - a wall clock
+    last = datetime(2026, 10, 31, 23, 59, 59)  # noqa: DTZ001 - a wall clock
+    store_records(
+        database,
+        [
+            Usage(1, first, "voice", None, None, None, None, None),
+            Usage(1, last, "voice", "", 0, 2**63 - 1, -(2**63), Decimal("-0.000001")),
+        ],
+    )
+
+    with database.snapshot() as tx:
+        spy = Spoils(tx, lambda packs: packs)
+        read = pl.concat(store.records(spy, pairs(1)))  # type: ignore[arg-type]  # a stand-in
+
+    assert spy.asked == ["totals/packed"]
+    assert read.drop("customer_id").rows() == [
+        (first, "voice", None, None, None, None, None),
+        (last, "voice", "", 0, 9223372036854775807, -9223372036854775808, -1),
+    ]
+
+
+THREE_CALLS = [
+    call(1, 5, "1.00", "EU"),
+    Usage(1, datetime(2026, 10, 6, 9), "sms", events=12),  # noqa: DTZ001 - a wall clock
+    call(2, 5, "2.00"),
+]
+THREE_READ = [
+    (1, "sms", None, None, None, 12, None),
+    (1, "voice", "EU", 60, None, None, 1_000_000),
+    (2, "voice", None, 60, None, None, 2_000_000),
+]
+
+
+def test_wherever_a_text_is_cut_no_total_changes(
+    database: Database, store: TotalsStore
+) -> None:
+    store_records(database, THREE_CALLS)
+    is_first = pl.col("customer_id") == 1
+    packed = pl.col("packed")
+
+    for characters in range(1, 70):
+        cut = pl.when(is_first).then(packed.str.head(-characters)).otherwise(packed)
+        with database.snapshot() as tx:
+            spy = Spoils(tx, lambda packs, cut=cut: packs.with_columns(cut))  # type: ignore[misc]  # a default of the loop's
+            read = pl.concat(store.records(spy, pairs(1, 2)))  # type: ignore[arg-type]  # a stand-in
+
+        assert spy.asked == ["totals/packed", "totals/records"]
+        assert read.sort("customer_id", "usage_type").select(USED).rows() == THREE_READ
+
+
+def test_a_text_the_server_cuts_changes_no_total(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_database(mariadb_url)) as database, statements_of_tests(monkeypatch):
+        with database.transaction() as tx:
+            tx.load("import_queue", IMPORTS)
+        store_records(database, THREE_CALLS)
+        with database.snapshot() as tx:
+            tx.execute("test/short_texts")
+            spy = Spoils(tx, lambda packs: packs)
+            records = TotalsStore(database).records(spy, pairs(1, 2))  # type: ignore[arg-type]  # a stand-in
+            read = pl.concat(records)
+
+    assert spy.asked == ["totals/packed", "totals/records"]
+    assert read.sort("customer_id", "usage_type").select(USED).rows() == THREE_READ
+
+
+def test_an_amount_that_came_over_wrong_is_read_again(
+    database: Database, store: TotalsStore
+) -> None:
+    store_records(database, [call(1, 5, "1.00"), call(2, 5, "2.00")])
+    other = pl.col("packed").str.replace_all("1000000\n", "1000001\n", literal=True)
+
+    with database.snapshot() as tx:
+        spy = Spoils(tx, lambda packs: packs.with_columns(other))
+        read = pl.concat(store.records(spy, pairs(1, 2)))  # type: ignore[arg-type]  # a stand-in
+
+    assert spy.asked == ["totals/packed", "totals/records"]
+    assert sorted(read["cost_micros"]) == [1_000_000, 2_000_000]
 
 
 def test_unchanged_totals_get_no_new_revision(
