@@ -7,43 +7,122 @@ Records that will be loaded are parted by key, so that each part can be sorted i
 and the parts, one after the other, are the whole delivery in the order of the clustered
 key. Where the parts begin is read off the first records, so parts are about equal; a part
 that grew too large is given out in pieces, each sorted, which costs speed and nothing else.
+
+Half of a provider's columns hold the same in every record. They are neither sorted nor
+written: what they hold is kept in memory, once for each frame.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import polars as pl
 
 from transforms.errors import StorageError
 from transforms.met_before import is_among
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 MOST_PARTS = 256
+MANY_ROWS = 1000
+"""From so many rows on it is worth a look which columns hold the same in all of them."""
 LARGE_PART = 4
 """A part of more than this many chunks is given out in pieces."""
 
 
+@dataclass(frozen=True)
+class Once:
+    """What is the same in all rows of a frame.
+
+    Attributes:
+        values: One row of the columns that are.
+        names: All columns of the frame, in their order.
+    """
+
+    values: pl.DataFrame
+    names: tuple[str, ...]
+
+    def differing(self, columns: list[str]) -> list[str]:
+        """Return those of some columns that are not the same in all rows, one at least."""
+        rest = [name for name in columns if name not in self.values.columns]
+        # A column is needed, so that the rows can be counted.
+        return rest or [name for name in self.names if name not in self.values.columns][:1]
+
+    @cached_property
+    def written(self) -> dict[str, pl.Expr]:
+        """The values as they are put into a frame; the parts of one chunk share them."""
+        return {
+            column.name: pl.lit(column.item(), column.dtype).alias(column.name)
+            for column in self.values.get_columns()
+        }
+
+    def with_rows(self, rows: pl.DataFrame, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """Put what is the same in all rows beside what differs; all columns, or some."""
+        names = columns or self.names
+        once = [self.written[name] for name in names if name in self.written]
+        return rows.with_columns(once).select(names) if once else rows.select(names)
+
+
+@dataclass(frozen=True)
+class Parted:
+    """A frame in two: the columns that differ from row to row, and the others."""
+
+    rows: pl.DataFrame
+    once: Once
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, key: Sequence[str] = ()) -> Self:
+        """Part a frame of many rows; the columns of ``key`` stay in the rows."""
+        same = []
+        if frame.height >= MANY_ROWS:
+            same = [
+                column.name
+                for column in frame.get_columns()
+                if column.name not in key and _is_same(column)
+            ]
+        if len(same) == frame.width:
+            same = same[1:]
+        once = Once(frame.head(1).select(same), tuple(frame.columns))
+        return cls(frame.drop(same), once)
+
+    def slice(self, begin: int, count: int) -> Self:
+        """Take some rows."""
+        return replace(self, rows=self.rows.slice(begin, count))
+
+
+def _is_same(column: pl.Series) -> bool:
+    if column.null_count():
+        return column.null_count() == len(column)
+    first = column[0]
+    # Most columns that differ do so in these two already.
+    return bool(column[-1] == first) and bool((column == first).all())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One frame of a file: where it ends, and what stands beside its rows."""
+
+    end: int
+    once: Once
+
+
 @dataclass
 class _Kind:
-    """The file of one kind of records, and where each frame stands in it."""
+    """The file of one kind of records, and the frames in it."""
 
     file: BinaryIO
-    ends: list[int] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     count: int = 0
 
 
 @dataclass(frozen=True)
 class Spooled:
-    """What a spool that was closed holds of one kind: where each frame ends, and rows."""
+    """What a spool that was closed holds of one kind: its frames, and how many rows."""
 
-    ends: tuple[int, ...]
+    pieces: tuple[Piece, ...]
     count: int
 
 
@@ -72,14 +151,18 @@ class Spool:
 
     def write(self, kind: str, frame: pl.DataFrame) -> None:
         """Append one frame."""
-        if frame.is_empty():
+        self.write_parted(kind, Parted.of(frame))
+
+    def write_parted(self, kind: str, parted: Parted) -> None:
+        """Append one frame that was looked at already."""
+        if parted.rows.is_empty():
             return
         into = self._kinds.get(kind) or self._begin(kind)
         with self._disk_trouble():
             # In the oldest form a slice has only its own texts, not its whole frame's.
-            frame.write_ipc_stream(into.file, compat_level=pl.CompatLevel.oldest())
-            into.ends.append(into.file.tell())
-        into.count += frame.height
+            parted.rows.write_ipc_stream(into.file, compat_level=pl.CompatLevel.oldest())
+            into.pieces.append(Piece(into.file.tell(), parted.once))
+        into.count += parted.rows.height
 
     def count(self, kind: str) -> int:
         """How many records of a kind there are."""
@@ -93,9 +176,13 @@ class Spool:
             self._kinds[kind].file.flush()
         with self._path(kind).open("rb") as file:
             begin = 0
-            for end in list(self._kinds[kind].ends):
-                yield pl.read_ipc_stream(BytesIO(file.read(end - begin)), columns=columns)
-                begin = end
+            for piece in list(self._kinds[kind].pieces):
+                rows = pl.read_ipc_stream(
+                    BytesIO(file.read(piece.end - begin)),
+                    columns=None if columns is None else piece.once.differing(columns),
+                )
+                yield piece.once.with_rows(rows, columns or ())
+                begin = piece.end
 
     def among(self, kind: str, column: str, values: pl.Series) -> Iterator[pl.DataFrame]:
         """Read only the records of a kind that have one of some sorted values.
@@ -110,19 +197,20 @@ class Spool:
             return
         with self._disk_trouble():
             self._kinds[kind].file.flush()
+        parted = []
         with pa.memory_map(str(self._path(kind))) as file:
-            tables = []
-            for begin in [0, *self._kinds[kind].ends[:-1]]:
+            begin = 0
+            for piece in self._kinds[kind].pieces:
                 file.seek(begin)
-                tables.append(pa.ipc.open_stream(file).read_all())
-            parts = [part for each in tables for part in each[column].chunks]
-            is_wanted = is_among(pl.Series(pa.chunked_array(parts)), values)
-            yield pl.DataFrame(_taken(tables, is_wanted))
+                parted.append(Parted(pl.DataFrame(pa.ipc.open_stream(file)), piece.once))
+                begin = piece.end
+            keys = pl.concat(each.once.with_rows(each.rows, [column]) for each in parted)
+            yield _of_its_own(_taken(parted, is_among(keys.to_series(), values)))
 
     def spooled(self) -> dict[str, Spooled]:
         """What there is, for another spool to take over once this one is closed."""
         return {
-            kind: Spooled(tuple(each.ends), each.count)
+            kind: Spooled(tuple(each.pieces), each.count)
             for kind, each in self._kinds.items()
         }
 
@@ -131,7 +219,7 @@ class Spool:
         for kind, left in spooled.items():
             with self._disk_trouble():
                 (folder / self._path(kind).name).rename(self._path(kind))
-            self._kinds[kind] = _Kind(self._opened(kind), list(left.ends), left.count)
+            self._kinds[kind] = _Kind(self._opened(kind), list(left.pieces), left.count)
 
     def _begin(self, kind: str) -> _Kind:
         return self._kinds.setdefault(kind, _Kind(self._opened(kind)))
@@ -183,12 +271,13 @@ class SortedSpool:
         """Append records, in any order."""
         if frame.is_empty():
             return
-        ordered = frame.sort(self._key)
+        parted = Parted.of(frame, self._key)
+        ordered = replace(parted, rows=parted.rows.sort(self._key))
         if self._borders is None:
-            self._borders = self._read_borders(ordered)
+            self._borders = self._read_borders(ordered.rows)
         begin = 0
-        for part, end in enumerate([*self._ends(ordered), ordered.height]):
-            self._spool.write(self._name(part), ordered.slice(begin, end - begin))
+        for part, end in enumerate([*self._ends(ordered.rows), frame.height]):
+            self._spool.write_parted(self._name(part), ordered.slice(begin, end - begin))
             begin = end
 
     @property
@@ -240,14 +329,20 @@ class SortedSpool:
         return [place - borders_before for borders_before, place in enumerate(at)]
 
 
-def _taken(tables: "list[pa.Table]", is_wanted: pl.Series) -> "pa.Table":
-    """Take the wanted rows out of tables that lie one after the other."""
-    import pyarrow as pa
-
-    taken = [tables[0].slice(0, 0)]
+def _taken(parted: Iterable[Parted], is_wanted: pl.Series) -> pl.DataFrame:
+    """Take the wanted rows out of frames that lie one after the other."""
+    taken = []
     begin = 0
-    for table in tables:
-        places = is_wanted.slice(begin, table.num_rows).arg_true()
-        taken.append(table.take(places.to_arrow()))
-        begin += table.num_rows
-    return pa.concat_tables(taken)
+    for each in parted:
+        wanted = is_wanted.slice(begin, each.rows.height)
+        taken.append(each.once.with_rows(each.rows.filter(wanted)))
+        begin += each.rows.height
+    return pl.concat(taken)
+
+
+def _of_its_own(frame: pl.DataFrame) -> pl.DataFrame:
+    """Copy rows out of the many they were taken from, whose texts memory would keep."""
+    copied = BytesIO()
+    frame.write_ipc_stream(copied, compat_level=pl.CompatLevel.oldest())
+    copied.seek(0)
+    return pl.read_ipc_stream(copied)

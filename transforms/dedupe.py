@@ -40,7 +40,7 @@ FATE: Final[Schema] = {
 later one of this delivery; it counts as a conflict).
 """
 
-PARTITIONS: Final = 16
+PARTITION_ROWS: Final = 1_000_000
 
 FALLBACK_FLAG: Final = "dedupe_fallback"
 
@@ -73,8 +73,8 @@ def with_fallback(records: pl.DataFrame) -> pl.DataFrame:
 def repeated(fingerprints: Iterable[pl.Series]) -> pl.Series:
     """Return the fingerprints that occur more than once, sorted.
 
-    Works on a sixteenth of the fingerprints at a time: ten million need 80 MB to be held
-    and a few more to be sorted.
+    Works on about a million fingerprints at a time: ten million need 80 MB to be held and
+    a few more to be sorted.
 
     Args:
         fingerprints: Int64 of each chunk.
@@ -88,8 +88,9 @@ def repeated(fingerprints: Iterable[pl.Series]) -> pl.Series:
 
 
 def _partitions(every: pl.Series) -> Iterator[pl.Series]:
-    for part in range(PARTITIONS):
-        yield every.filter(every % PARTITIONS == part)
+    partitions = 1 + len(every) // PARTITION_ROWS
+    for part in range(partitions):
+        yield every.filter(every % partitions == part) if partitions > 1 else every
 
 
 def _repeated_in(part: pl.Series) -> pl.Series:
@@ -144,6 +145,8 @@ def _occurrences(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _fates(rows: pl.DataFrame, conflict: Conflict) -> pl.DataFrame:
     """Compare each record with the one of its key that holds: the first, or the last."""
+    if rows.is_empty():
+        return pl.DataFrame(schema=FATE)
     place = pl.col("place")
     holding = place.last() if conflict == "supersede" else place.first()
     placed = rows.with_row_index("place")

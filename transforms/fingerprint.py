@@ -13,6 +13,7 @@ its highest bit: a signed BIGINT on every store.
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final, Literal
 
 import duckdb
@@ -23,6 +24,9 @@ from sql import statement
 SEPARATOR: Final = "\x1f"
 NULL: Final = "\\N"
 MASK: Final = 2**63 - 1
+
+FEW_TEXTS: Final = 5_000
+"""Up to so many texts are hashed before DuckDB would be ready to."""
 
 KeyKind = Literal["key", "fallback"]
 
@@ -72,17 +76,20 @@ def _part(values: pl.Series, *, is_free: bool) -> pl.Series:
 
 
 class Hasher:
-    """Hashes key texts; make one for a member, since opening it takes longer than using it.
+    """Hashes key texts: many in DuckDB, few in plain Python, to the same numbers.
 
-    Not for two threads at once.
+    Make one for a member: DuckDB is opened for the first many texts, which takes as long
+    as hashing some ten thousand. Not for two threads at once.
     """
 
-    def __init__(self) -> None:
-        """Open DuckDB in memory: no files, no network, no second thread."""
-        self._connection = duckdb.connect()
-        self._connection.execute(statement("duckdb/session/threads"), {"count": 1})
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB in memory: no files, no network, no second thread."""
+        connection = duckdb.connect()
+        connection.execute(statement("duckdb/session/threads"), {"count": 1})
         for step in ("no_progress_bar", "no_external_access", "locked"):
-            self._connection.execute(statement(f"duckdb/session/{step}"))
+            connection.execute(statement(f"duckdb/session/{step}"))
+        return connection
 
     def fingerprints(self, texts: pl.Series) -> pl.Series:
         """Hash key texts, row by row.
@@ -93,6 +100,8 @@ class Hasher:
         Returns:
             Int64 from 0 to 2**63 - 1, in the order of the texts.
         """
+        if len(texts) <= FEW_TEXTS:
+            return pl.Series("fingerprint", map(fingerprint_of, texts), pl.Int64)
         frame = pl.DataFrame({"key_text": texts}).with_row_index("row_no")
         self._connection.register("key_texts", frame)
         question = statement("duckdb/normalise/fingerprint")

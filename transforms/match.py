@@ -154,6 +154,8 @@ def cycles_of(owned: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
         ContractError: When an owner is not among the customers.
         MoneyError: When a sum does not fit in 64 bits.
     """
+    if owned.is_empty():
+        return pl.DataFrame(schema=CYCLES)
     days = customers.select("customer_id", "cycle_day")
     by_day = owned.group_by("customer_id", pl.col("call_date").dt.date().alias("day")).agg(
         pl.len().alias("record_count"), pl.col("cost_micros").cast(pl.Int128).sum()

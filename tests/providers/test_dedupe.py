@@ -5,7 +5,13 @@ import pytest
 
 from tests.providers.text_frames import normalised, profile_with, rows
 from transforms.dedupe import keys_of, repeated, settle
-from transforms.fingerprint import Hasher, fingerprint_of, key_texts, nth_fingerprints
+from transforms.fingerprint import (
+    FEW_TEXTS,
+    Hasher,
+    fingerprint_of,
+    key_texts,
+    nth_fingerprints,
+)
 from transforms.normalise import DeliveryName
 from transforms.profile import Dedupe, Profile
 
@@ -84,7 +90,11 @@ def test_fingerprints_never_change() -> None:
         3758657239165638450,
         7464658990656209469,
     ]
-    assert Hasher().fingerprints(pl.Series(texts)).to_list() == expected
+    hasher = Hasher()
+    assert hasher.fingerprints(pl.Series(texts)).to_list() == expected
+    # Many are hashed in another way than few, and come to the same numbers.
+    times = FEW_TEXTS // len(texts) + 1
+    assert hasher.fingerprints(pl.Series(texts * times)).to_list() == expected * times
     assert [fingerprint_of(text) for text in texts] == expected
 
 

@@ -66,3 +66,51 @@ def test_no_record_has_a_value_that_none_was_given(spool: Spool) -> None:
 def test_a_kind_that_was_never_written_has_no_records(spool: Spool) -> None:
     assert list(spool.frames("nothing")) == []
     assert list(spool.among("nothing", "number", pl.Series([1]))) == []
+
+
+def alike(count: int) -> pl.DataFrame:
+    """Many records that are alike in all but a number and, here and there, a text."""
+    number = pl.int_range(count, dtype=pl.Int64, eager=True).reverse().alias("number")
+    return number.to_frame().with_columns(
+        pl.lit("mobile").alias("layout"),
+        pl.lit(START).alias("at"),
+        pl.lit(None, pl.String).alias("zone"),
+        pl.when(number == 700).then(pl.lit("late")).otherwise(pl.lit("")).alias("flags"),
+        pl.when(number > 0).then(pl.lit("EUR")).alias("currency"),
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_what_is_the_same_in_many_records_comes_back_with_each(
+    spool: Spool, parts: int
+) -> None:
+    kept = SortedSpool(spool, "kept", ["at", "number"], chunk_rows=2000, parts=parts)
+    kept.write(alike(2000).with_columns(pl.lit("fixed").alias("layout")))
+    kept.write(alike(3000).filter(pl.col("number") >= 2000))
+    every = pl.concat(kept.frames())
+    expected = (
+        alike(3000)
+        .sort("number")
+        .with_columns(
+            pl.when(pl.col("number") < 2000)
+            .then(pl.lit("fixed"))
+            .otherwise("layout")
+            .alias("layout")
+        )
+    )
+    assert every.sort("number").equals(expected)
+    some = ["at", "number", "zone", "layout"]
+    assert pl.concat(kept.frames(some)).equals(every.select(some))
+    met = pl.concat(kept.among("number", pl.Series([0, 700, 2500])))
+    assert met.sort("number").equals(expected[[0, 700, 2500]])
+
+
+def test_many_records_that_are_all_the_same_are_counted(spool: Spool) -> None:
+    same = pl.DataFrame({"layout": ["mobile"] * 1500, "number": [7] * 1500})
+    spool.write("kept", same)
+    (found,) = spool.frames("kept")
+    (one,) = spool.frames("kept", ["number"])
+    (met,) = spool.among("kept", "number", pl.Series([7]))
+    assert found.equals(same)
+    assert one.equals(same.select("number"))
+    assert met.equals(same)
