@@ -29,7 +29,6 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from structlog.contextvars import bound_contextvars
 
 from etl.failpoints import failpoint
 from etl.heartbeat import Heartbeat
@@ -380,6 +379,9 @@ class Bus:
         self, job: Job, stop: Stop, *, reserve_s: float
     ) -> tuple[Step, tuple[int, ...]]:
         """Do one claimed job and write how it ended."""
+        # Not at the top: a command that works no job starts without it.
+        from structlog.contextvars import bound_contextvars
+
         with bound_contextvars(run_id=job.run_id, job_id=job.id):
             _log.info("job begun", extra={"command": job.command, "key": job.work_key})
             return self._do(job, stop, reserve_s=reserve_s)

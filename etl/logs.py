@@ -5,11 +5,15 @@ an event is about goes in ``extra``. Run and job ids are bound by the bus. Every
 escaped, so that neither a delivery nor a service can forge a line or steer a terminal.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -23,7 +27,7 @@ WRITE_WHOLE_ADDRESSES = ("httpx", "httpcore")
 def set_up_logs(verbose: int) -> None:
     """Choose the level by the number of ``-v`` and the form by the terminal."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter(is_terminal=sys.stderr.isatty()))
+    handler.setFormatter(_Formatter(is_terminal=sys.stderr.isatty()))
     is_everything = verbose > len(LEVELS) - 1
     root_level = logging.DEBUG if is_everything else logging.WARNING
     logging.basicConfig(level=root_level, handlers=[handler], force=True)
@@ -33,8 +37,25 @@ def set_up_logs(verbose: int) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
+class _Formatter(logging.Formatter):
+    """The formatter, made for the first event: most commands are quick and log none."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    @cached_property
+    def _made(self) -> logging.Formatter:
+        return formatter(is_terminal=self._is_terminal)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._made.format(record)
+
+
 def formatter(*, is_terminal: bool) -> logging.Formatter:
     """Make what writes one event: coloured for a terminal, else a line of JSON."""
+    import structlog
+
     form: Processor = (
         structlog.dev.ConsoleRenderer()
         if is_terminal

@@ -210,6 +210,8 @@ def _proof_faults(layout: Layout, tally: Tally, mark: Mark) -> list[str]:
 
 def _read(text: str | None, layout: Layout, exponent: int) -> int | None:
     """Read one number of a control record in the grammar of its layout."""
+    if text is None:
+        return None
     cell = pl.Series([text], dtype=pl.String)
     number: int | None = read_micros(cell, layout.locale, exponent)["micros"].item()
     return number
