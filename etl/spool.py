@@ -85,7 +85,10 @@ class Parted:
             ]
         if len(same) == frame.width:
             same = same[1:]
-        once = Once(frame.head(1).select(same), tuple(frame.columns))
+        schema = {name: frame.schema[name] for name in same}
+        # Made anew: a slice of one row would keep the memory of all of them.
+        values = pl.DataFrame({name: [frame[name][0]] for name in same}, schema)
+        once = Once(values, tuple(frame.columns))
         return cls(frame.drop(same), once)
 
     def slice(self, begin: int, count: int) -> Self:
