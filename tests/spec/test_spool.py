@@ -1,5 +1,6 @@
 """The spool gives back what it was given: in key order, some columns, or a few records."""
 
+import pickle
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -114,3 +115,24 @@ def test_many_records_that_are_all_the_same_are_counted(spool: Spool) -> None:
     assert found.equals(same)
     assert one.equals(same.select("number"))
     assert met.equals(same)
+
+
+def test_what_another_process_spooled_is_taken_over_whole(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    ours.mkdir()
+    with Spool(theirs) as spool:
+        spool.write("kept", alike(1500))
+        list(spool.frames("kept"))
+        told = pickle.dumps(spool.spooled())
+    with Spool(ours) as spool:
+        spool.take_over(theirs, pickle.loads(told))
+        assert spool.count("kept") == 1500
+        assert pl.concat(spool.frames("kept")).equals(alike(1500))
+
+
+def test_what_the_spool_remembers_of_a_frame_is_one_row(spool: Spool) -> None:
+    spool.write("kept", alike(2000))
+    (piece,) = spool.spooled()["kept"].pieces
+    assert piece.once.values.columns == ["layout", "at", "zone"]
+    assert piece.once.values.height == 1
