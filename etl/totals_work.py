@@ -334,9 +334,9 @@ class TotalsWork:
         return replace(_together(parts), read_at=read_at)
 
     def _standard(self, tx: Transaction, pairs: pl.DataFrame) -> Computed:
-        # Records are fetched while those before them are read and added up.
-        with closing(self._totals.records(tx, pairs, beside=ahead)) as records:
-            totals = standard_totals(records, pairs, self._engine())
+        # Records are read while those before them are added up.
+        with closing(self._totals.records(tx, pairs)) as records, ahead(records) as frames:
+            totals = standard_totals(frames, pairs, self._engine())
         return replace(_nothing(), totals=totals)
 
     def _rating(

@@ -15,7 +15,6 @@ Units: ``_micros`` whole micros, ``_s`` seconds, ``_bytes`` bytes.
 """
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -151,10 +150,6 @@ class Written:
     unchanged: pl.DataFrame
 
 
-Pack = tuple[int, pl.DataFrame]
-Beside = Callable[[Iterator[Pack]], AbstractContextManager[Iterator[Pack]]]
-"""Makes the next of some items while the one before is used; or does not."""
-
 Guard = Callable[[Transaction], None]
 """Proves, first in the transaction, that its owner may still write."""
 
@@ -200,12 +195,7 @@ class TotalsStore:
         return tx.frame("totals/dirty", DIRTY, customer_id=customer_id, day=day)
 
     def records(
-        self,
-        tx: Transaction,
-        pairs: pl.DataFrame,
-        *,
-        batch_rows: int = 100_000,
-        beside: Beside = nullcontext,
+        self, tx: Transaction, pairs: pl.DataFrame, *, batch_rows: int = 100_000
     ) -> Generator[pl.DataFrame, None, None]:
         """Read what totals need (USAGE) of the records of the asked cycles.
 
@@ -217,27 +207,14 @@ class TotalsStore:
             tx: A snapshot; nothing else may be asked of it until the end.
             pairs: Needs customer_id, cycle_start_date and cycle_end_date, each once.
             batch_rows: The most rows of one frame.
-            beside: How packed records are fetched while those before them are read.
 
         Raises:
             StoreError: When the copy is not what the database holds.
         """
         _refuse_closed(tx, pairs)
         unready = _unready(tx)
-        pages = list(_pages(pairs))
-        left = [set(cast("list[int]", page["customer_ids"])) for page in pages]
-        packs = _packs(tx, pages, unready, batch_rows)
-        with closing(packs), beside(packs) as coming:
-            for number, some in coming:
-                records = _whole(some)
-                left[number].difference_update(records["customer_id"].unique())
-                yield from records.iter_slices(batch_rows)
-        # A text the database cut and a customer it said nothing of are the same here: the
-        # records are read again, by rows, and proved by another answer.
-        for page, ids in zip(pages, left, strict=True):
-            if ids:
-                rest = {**page, "customer_ids": sorted(ids)}
-                yield from _proved(tx, rest, unready, batch_rows, "totals/records", USAGE)
+        for page in _pages(pairs):
+            yield from _unpacked(tx, page, unready, batch_rows)
 
     def customers_records(
         self, tx: Transaction, pairs: pl.DataFrame, *, page_rows: int = 200_000
@@ -491,20 +468,29 @@ def _whole_customers(
         yield pl.concat(held)
 
 
-def _packs(
-    tx: Transaction, pages: list[dict[str, object]], unready: list[int], rows: int
-) -> Generator[Pack, None, None]:
-    """Fetch the customers of all pages (PACKED), each with the number of its page."""
-    for number, page in enumerate(pages):
-        packs = tx.frames(
-            "totals/packed",
-            PACKED,
-            batch_rows=CUSTOMERS_PER_ANSWER,
-            unready_ids=unready,
-            **page,
-        )
-        for some in _gathered(packs, rows):
-            yield number, some
+def _unpacked(
+    tx: Transaction, page: dict[str, object], unready: list[int], batch_rows: int
+) -> Iterator[pl.DataFrame]:
+    """Read a page by one text for each customer, and by rows who has none that is whole.
+
+    A text the database cut, and a customer it says nothing of, are the same here: the
+    records are read again and proved by another answer.
+    """
+    left = set(cast("list[int]", page["customer_ids"]))
+    packs = tx.frames(
+        "totals/packed",
+        PACKED,
+        batch_rows=CUSTOMERS_PER_ANSWER,
+        unready_ids=unready,
+        **page,
+    )
+    for some in _gathered(packs, batch_rows):
+        records = _whole(some)
+        left.difference_update(records["customer_id"].unique())
+        yield from records.iter_slices(batch_rows)
+    if left:
+        rest = {**page, "customer_ids": sorted(left)}
+        yield from _proved(tx, rest, unready, batch_rows, "totals/records", USAGE)
 
 
 def _gathered(packs: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
