@@ -36,6 +36,7 @@ from etl.night_record import (
 )
 from etl.sync import dispatch_syncs
 from loaders.audit import differences
+from loaders.jobs import Job
 from loaders.nights import (
     imports_since,
     invoices_since,
@@ -155,14 +156,29 @@ class _Run:
         return f"{len(due)} feeds were due"
 
     def drain(self, bus: Bus, patience_s: float) -> str:
-        """Work the queue until nothing is due, waiting a while for what is not ready."""
-        give_up_at = time.monotonic() + patience_s
+        """Work the queue until nothing is due, waiting a while for what is not ready.
+
+        A job that somebody else has in hand is waited for as long as its lease may last:
+        its owner may be dead, such as the run that was killed before this one.
+        """
+        began = time.monotonic()
         ended = bus.drain(self.app.stop)
-        while self.app.jobs.waiting_count() and time.monotonic() < give_up_at:
+        while self.is_to_wait(time.monotonic() - began, patience_s):
             self.require_lease()
-            time.sleep(min(POLL_S, patience_s))
+            time.sleep(POLL_S)
             ended += bus.drain(self.app.stop)
         return ", ".join(f"{count} {status}" for status, count in sorted(ended.items()))
+
+    def is_to_wait(self, waited_s: float, patience_s: float) -> bool:
+        """Whether something may still become due."""
+        if waited_s < patience_s and self.app.jobs.waiting_count():
+            return True
+        lease_s = self.app.settings.lease_seconds + POLL_S
+        return waited_s < max(patience_s, lease_s) and bool(self.running())
+
+    def running(self) -> tuple[Job, ...]:
+        """The jobs that somebody has in hand."""
+        return self.app.jobs.list(status="running", limit=100)
 
     def total(self, bus: Bus) -> str:
         """Compute every cycle that waits, those that were left out before among them."""
@@ -257,6 +273,10 @@ class _Run:
         night.waiting_jobs = [
             f"{job.command} {job.work_key}: {job.message or 'waits'}"
             for job in app.jobs.list(status="waiting", limit=100)
+        ]
+        night.running_jobs = [
+            f"{job.command} {job.work_key}: its lease is held by {job.owner}"
+            for job in self.running()
         ]
         night.imports = imports_since(app.database, night.started_s)
         night.totals = totals_since(app.database, night.started_s)

@@ -66,6 +66,8 @@ class Night:
     failed_before: list[str] = field(default_factory=list)
     """Jobs that failed in an earlier night and wait for a person still."""
     waiting_jobs: list[str] = field(default_factory=list)
+    running_jobs: list[str] = field(default_factory=list)
+    """Jobs that another worker still had in hand when the night ended."""
     imports: tuple[NightImport, ...] = ()
     totals: NightTotals | None = None
     left_out: list[str] = field(default_factory=list)
@@ -167,6 +169,7 @@ def report_text(night: Night) -> str:
     lines += _section("Failed, and how to go on", night.failed_jobs)
     lines += _section("Failed before, and still waiting for a person", night.failed_before)
     lines += _section("Waiting for a provider", night.waiting_jobs)
+    lines += _section("Still in another worker's hands", night.running_jobs)
     lines += _section(
         "Audit",
         [f"{one.check}: {one.where}: {one.expected} / {one.found}" for one in night.audit]

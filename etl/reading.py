@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from etl.ahead import ahead
-from etl.extract.archive import Matched, match_layouts, open_delivery
+from etl.extract.archive import Delivery, Matched, match_layouts, open_delivery
 from etl.spool import SortedSpool, Spool
 from etl.storage import safe_name
 from transforms.cdr import KEY
@@ -28,9 +28,8 @@ from transforms.met_before import is_among
 from transforms.normalise import Normaliser, delivery_name
 from transforms.profile import FILE_WORDS, Profile
 
-USUAL_RATIO = 6
 USUAL_RECORD_BYTES = 130
-"""How well CDRs pack and how long they are; the spool's parts are sized by it."""
+"""How long CDRs are; the spool's parts are sized by it."""
 
 MOST_SIDECAR_BYTES = 1 << 20
 
@@ -108,11 +107,14 @@ def read_delivery(
     """
     require_name(profile, source.file_name)
     _require_undamaged(source)
-    owned = SortedSpool(
-        spool, "owned", list(KEY), chunk_rows=chunk_rows, parts=_parts(source, chunk_rows)
-    )
-    reader = _Reader(source, profile, owners, spool, owned, chunk_rows, latest_utc, beat)
-    reader.read_members()
+    with open_delivery(source.path, profile.source, file_name=source.file_name) as delivery:
+        parts = _parts(delivery, chunk_rows)
+        owned = SortedSpool(spool, "owned", list(KEY), chunk_rows=chunk_rows, parts=parts)
+        reader = _Reader(
+            source, profile, owners, spool, owned, chunk_rows, latest_utc, beat
+        )
+        for matched in match_layouts(delivery.members, profile.layouts):
+            reader.read_member(matched)
     if not accepts_rejects:
         reader.require_few_rejects()
     return reader.concluded()
@@ -272,13 +274,6 @@ class _Reader:
     """By layout, the first faulty record."""
     notes: list[str] = field(default_factory=list)
 
-    def read_members(self) -> None:
-        with open_delivery(
-            self.source.path, self.profile.source, file_name=self.source.file_name
-        ) as delivery:
-            for matched in match_layouts(delivery.members, self.profile.layouts):
-                self.read_member(matched)
-
     def read_member(self, matched: Matched) -> None:
         name = delivery_name(self.profile.source, self.source.file_name)
         normaliser = Normaliser(
@@ -414,7 +409,7 @@ def extremes(known: list[datetime], values: pl.Series) -> list[datetime]:
     return [ordered[0], ordered[-1]] if ordered else []
 
 
-def _parts(source: Source, chunk_rows: int) -> int:
+def _parts(delivery: Delivery, chunk_rows: int) -> int:
     """About how many chunks a delivery holds, judged by its size when unpacked."""
-    packed_bytes = source.path.stat().st_size
-    return 1 + packed_bytes * USUAL_RATIO // (USUAL_RECORD_BYTES * chunk_rows)
+    unpacked_bytes = sum(member.size_bytes for member in delivery.members)
+    return 1 + unpacked_bytes // (USUAL_RECORD_BYTES * chunk_rows)

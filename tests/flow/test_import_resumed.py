@@ -115,7 +115,7 @@ def broken_off(world: World, path: Path, fault: Fault, provider: str = "routit")
         world.load(path, provider)
     fault("")
     (stored,) = world.table("call_detail_record", "count(*)")
-    assert 10 < stored[0] < 40
+    assert 10 < stored[0] < 60
     return int(stored[0])
 
 

@@ -14,6 +14,7 @@ from etl.night import folder_of, run_night
 from etl.night_record import Night, exit_code_of, report_text
 from etl.profiles import load_profile
 from etl.simulator import RoutitSimulator
+from etl.sync import dispatch_syncs
 from loaders.audit import Difference, differences
 from tests import forked
 from tests.flow.sync_world import (
@@ -184,6 +185,38 @@ def test_a_killed_night_goes_on_to_the_same_end(
     assert told["attempts"] == 2
     assert [each["outcome"]["loaded"] for each in told["imports"]] == [5]
     assert end_state(database_url)["dirty_cycle"] == []
+
+
+def test_a_night_waits_for_the_lease_of_a_job_whose_worker_is_dead(
+    database_url: str, tmp_path: Path
+) -> None:
+    feeds = {"yielder": five_folders(tmp_path)["yielder"]}
+    with house(database_url, tmp_path, lease_seconds=1) as app:
+        load_feeds(app, feeds)
+        deliver(feeds["yielder"])
+        dispatch_syncs(app.syncs, AS_OF)
+        assert app.jobs.claim("a dead worker", 1) is not None
+
+        night = run_night(app, AS_OF, 0, silent)
+
+        assert [each.outcome.loaded for each in night.imports] == [5]
+        assert night.running_jobs == []
+
+
+def test_a_job_that_stays_in_another_workers_hands_is_told(
+    database_url: str, tmp_path: Path
+) -> None:
+    feeds = {"yielder": five_folders(tmp_path)["yielder"]}
+    with house(database_url, tmp_path, lease_seconds=1) as app:
+        load_feeds(app, feeds)
+        dispatch_syncs(app.syncs, AS_OF)
+        assert app.jobs.claim("a busy worker", 60) is not None
+
+        night = run_night(app, AS_OF, 0, silent)
+
+        told = ["sync:provider yielder: its lease is held by a busy worker"]
+        assert night.running_jobs == told
+        assert told[0] in report_text(night)
 
 
 def _until_the_lease_is_free(
