@@ -16,7 +16,7 @@ demo: ## set up, then run a whole night on sample deliveries and print what came
 test: ## set up, install the MariaDB server when missing, run every test of the engine
 	@tools/setup dev
 	@tools/install-mariadb
-	@$(BIN)/pytest -n 4 --dist worksteal --ignore=tests/tidy
+	@$(BIN)/pytest -n 3 --dist worksteal --ignore=tests/tidy
 
 check: ## format, lint, types, import rules, SQL style, house rules; needs no database
 	@tools/setup dev

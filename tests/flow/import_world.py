@@ -134,7 +134,7 @@ class World:
     def __init__(self, url: str, folder: Path, **settings: object) -> None:
         self.url = url
         self.folder = folder
-        given: dict[str, Any] = {"chunk_rows": 50, "batch_rows": 5} | settings
+        given: dict[str, Any] = {"chunk_rows": 50, "batch_rows": 4} | settings
         self.settings = Settings(
             database_url=url, storage=folder / "storage", batches_per_commit=2, **given
         )

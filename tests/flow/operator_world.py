@@ -50,7 +50,7 @@ class Desk:
             "ETL_LEASE_SECONDS": str(self.lease_s),
             # Small pages, so that a few records make several commits.
             "ETL_CHUNK_ROWS": "50",
-            "ETL_BATCH_ROWS": "10",
+            "ETL_BATCH_ROWS": "4",
             "ETL_BATCHES_PER_COMMIT": "2",
         }
 
