@@ -17,7 +17,6 @@ from typing import Any, Self
 
 import polars as pl
 import pytest
-from distributed import Client
 from sqlalchemy.engine import make_url
 
 from etl import early_reading, executors, totals_shares
@@ -604,6 +603,9 @@ class Cluster:
 
     def wait_for(self, workers: int) -> None:
         """Wait until so many workers are ready."""
+        # Here: it takes a second, and every test process reads this module.
+        from distributed import Client
+
         untyped: Any = Client
         with untyped(f"tcp://{self.address}", set_as_default=False) as client:
             client.wait_for_workers(workers, timeout=60)

@@ -56,6 +56,18 @@ def test_every_fault_is_in_one_message() -> None:
     assert str(caught.value).count("column amount") == 20
 
 
+def test_semicolons_separate_too_and_a_fault_names_the_line_it_stands_on(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "c.csv"
+    file.write_text(
+        'customer_id;kind;name;amount\n7;recurring;"a\nb";1.00\n7;recurring;c\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match=r"c\.csv line 4: 3 cells under 4 columns"):
+        read_charges_file(file)
+
+
 def test_a_file_of_charges_is_read_by_its_columns(tmp_path: Path) -> None:
     file = tmp_path / "c.csv"
     file.write_text(
