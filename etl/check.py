@@ -117,7 +117,7 @@ def _document(profile: Profile, layout: Layout, found: _Found) -> Document:
 def _marked(chunks: list[pl.DataFrame], layout: Layout) -> pl.DataFrame:
     """Say in the flags of each record what keeps it from being loaded, if anything."""
     keys = [keys_of(chunk, number) for number, chunk in enumerate(chunks)]
-    again = repeated(key["fingerprint"] for key in keys)
+    again = repeated(pl.concat([key["fingerprint"] for key in keys]).sort())
     rows = [
         pl.concat([key.drop("fingerprint"), chunk], how="horizontal")
         for key, chunk in zip(keys, chunks, strict=True)

@@ -20,7 +20,7 @@ from etl.spool import SortedSpool, Spool
 from etl.storage import safe_name
 from transforms.cdr import KEY
 from transforms.control import Sidecar, Tally, lost, reconcile, too_many_rejects
-from transforms.dedupe import FATE, repeated, settle, with_fallback
+from transforms.dedupe import FATE, in_order, repeated, settle, with_fallback
 from transforms.errors import BadArchive, DeliveryRefused, StorageError
 from transforms.lex import Lexed, Lexer
 from transforms.match import Owners, match
@@ -35,6 +35,9 @@ MOST_SIDECAR_BYTES = 1 << 20
 
 PLACE = ("chunk", "row")
 """Where an accepted record stands in the delivery; kept beside it in the spool."""
+
+ACCEPTED = "accepted"
+"""In the spool: the fingerprint of every accepted record."""
 
 Beat = Callable[[int], None]
 """Called with the number of records read since the last call."""
@@ -268,7 +271,6 @@ class _Reader:
     counts: dict[str, _Counts] = field(default_factory=dict)
     layouts: list[str] = field(default_factory=list)
     """The layout of each chunk, by its number."""
-    fingerprints: list[pl.Series] = field(default_factory=list)
     instants: list[datetime] = field(default_factory=list)
     first_rejects: dict[str, str] = field(default_factory=dict)
     """By layout, the first faulty record."""
@@ -314,7 +316,7 @@ class _Reader:
         """Match the records of a chunk to their owners and put them in the spool."""
         chunk = len(self.layouts)
         self.layouts.append(matched.layout.name)
-        self.fingerprints.append(accepted["fingerprint"])
+        self.spool.write(ACCEPTED, accepted.select("fingerprint"))
         member = pl.lit(matched.member.name).alias("member")
         placed = accepted.with_columns(
             member,
@@ -355,8 +357,8 @@ class _Reader:
         return sum(getattr(each, count) for each in self.counts.values())
 
     def concluded(self) -> Reading:
-        fates = self.settled()
-        known = pl.concat([pl.Series([], dtype=pl.Int64), *self.fingerprints]).sort()
+        known = in_order(self.fingerprints, self.spool.count(ACCEPTED))
+        fates = self.settled(repeated(known))
         new = fates["fingerprint"].filter(~is_among(fates["fingerprint"], known))
         if not self.total("records"):
             self.notes.append("the delivery holds no records")
@@ -372,9 +374,12 @@ class _Reader:
             notes="; ".join(self.notes),
         )
 
-    def settled(self) -> pl.DataFrame:
+    def fingerprints(self) -> Iterator[pl.Series]:
+        """The fingerprints of all accepted records, chunk by chunk."""
+        return (each["fingerprint"] for each in self.spool.frames(ACCEPTED))
+
+    def settled(self, again: pl.Series) -> pl.DataFrame:
         """Settle the records whose key is repeated, some keys at a time."""
-        again = repeated(self.fingerprints)
         parts = 1 + len(again) // self.chunk_rows
         found = [
             self.settle_keys(again.filter(again % parts == part)) for part in range(parts)

@@ -10,13 +10,13 @@ In two steps, because a delivery may hold ten million records and few of them re
 decides over the full rows of only those.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import polars as pl
 
 from transforms.cdr import CONTENT, Schema, require
-from transforms.fingerprint import nth_fingerprints
+from transforms.fingerprint import MASK, nth_fingerprints
 from transforms.profile import Conflict, Dedupe
 
 KEYS: Final[Schema] = {
@@ -40,7 +40,7 @@ FATE: Final[Schema] = {
 later one of this delivery; it counts as a conflict).
 """
 
-PARTITION_ROWS: Final = 1_000_000
+PART_ROWS: Final = 1_000_000
 
 FALLBACK_FLAG: Final = "dedupe_fallback"
 
@@ -70,32 +70,35 @@ def with_fallback(records: pl.DataFrame) -> pl.DataFrame:
     return records.with_columns(falls_back=is_fallback)
 
 
-def repeated(fingerprints: Iterable[pl.Series]) -> pl.Series:
-    """Return the fingerprints that occur more than once, sorted.
+def in_order(read: Callable[[], Iterable[pl.Series]], count: int) -> pl.Series:
+    """Sort the fingerprints of all chunks.
 
-    Works on about a million fingerprints at a time: ten million need 80 MB to be held and
-    a few more to be sorted.
+    They are sorted about a million at a time, from the lowest to the highest, so that ten
+    million need the 80 MB of the answer and little more.
 
     Args:
-        fingerprints: Int64 of each chunk.
+        read: Reads the fingerprints of each chunk, Int64; called for each part.
+        count: How many there are.
     """
-    every = pl.Series("fingerprint", [], dtype=pl.Int64)
-    held = list(fingerprints)
-    if held:
-        every = pl.concat(held, rechunk=False).alias("fingerprint")
-    found = [_repeated_in(part) for part in _partitions(every)]
-    return pl.concat(found).sort() if found else every
+    parts = 1 + count // PART_ROWS
+    width = -(-(MASK + 1) // parts)
+    found = [pl.Series("fingerprint", [], dtype=pl.Int64)]
+    for low in range(0, MASK + 1, width):
+        high = min(low + width - 1, MASK)
+        of_part = [each.filter(each.is_between(low, high)) for each in read()]
+        if of_part:
+            found.append(pl.concat(of_part).alias("fingerprint").sort())
+    return pl.concat(found)
 
 
-def _partitions(every: pl.Series) -> Iterator[pl.Series]:
-    partitions = 1 + len(every) // PARTITION_ROWS
-    for part in range(partitions):
-        yield every.filter(every % partitions == part) if partitions > 1 else every
-
-
-def _repeated_in(part: pl.Series) -> pl.Series:
-    ordered = part.sort()
-    return ordered.filter(ordered == ordered.shift(1)).unique()
+def repeated(ordered: pl.Series) -> pl.Series:
+    """Return the fingerprints that occur more than once among sorted ones, sorted."""
+    found = [ordered.clear()]
+    for begin in range(0, len(ordered), PART_ROWS):
+        # With the last one before: it may be the same as the first.
+        part = ordered.slice(max(begin - 1, 0), PART_ROWS + min(begin, 1))
+        found.append(part.filter(part == part.shift(1)))
+    return pl.concat(found).unique().sort()
 
 
 def settle(rows: pl.DataFrame, dedupe: Dedupe) -> pl.DataFrame:

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from tests.providers.text_frames import normalised, profile_with, rows
-from transforms.dedupe import keys_of, repeated, settle
+from transforms import dedupe
+from transforms.dedupe import in_order, keys_of, repeated, settle
 from transforms.fingerprint import (
     FEW_TEXTS,
     Hasher,
@@ -25,7 +26,7 @@ def fates(
     accepted = normalised(rows(*changes), profile, name).accepted
     keys = keys_of(accepted, 0)
     every = pl.concat([keys.drop("fingerprint"), accepted], how="horizontal")
-    again = repeated([accepted["fingerprint"]])
+    again = repeated(accepted["fingerprint"].sort())
     settled = settle(
         every.filter(pl.col("fingerprint").is_in(again.implode())),
         profile.layouts[0].dedupe,
@@ -165,10 +166,21 @@ def test_the_key_of_another_layout_or_provider_is_another_key() -> None:
     assert len(texts) == 3
 
 
-def test_repeated_keys_are_found_across_chunks() -> None:
-    chunks = [pl.Series([5, 7, 9]), pl.Series([7, 11]), pl.Series([], dtype=pl.Int64)]
-    assert repeated([*chunks, pl.Series([9, 9])]).to_list() == [7, 9]
-    assert repeated([]).to_list() == []
+@pytest.mark.parametrize("part_rows", [1, 2, 3, 1_000_000])
+def test_repeated_keys_are_found_across_chunks_and_parts(
+    monkeypatch: pytest.MonkeyPatch, part_rows: int
+) -> None:
+    monkeypatch.setattr(dedupe, "PART_ROWS", part_rows)
+    last = 2**63 - 1
+    chunks = [[5, 7, last], [7, 11, 0], [], [last, last]]
+    found = in_order(lambda: (pl.Series(each, dtype=pl.Int64) for each in chunks), 8)
+    assert found.to_list() == [0, 5, 7, 7, 11, last, last, last]
+    assert repeated(found).to_list() == [7, last]
+
+
+def test_nothing_accepted_repeats_nothing() -> None:
+    assert in_order(list, 0).to_list() == []
+    assert repeated(in_order(list, 0)).to_list() == []
 
 
 def test_nothing_repeated_needs_no_decision() -> None:
