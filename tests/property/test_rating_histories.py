@@ -1,6 +1,6 @@
 """Random billing histories cost what the independent rater says, to the micro.
 
-``RATING_HISTORIES`` says how many (100 when it is not set), ``RATING_SEED`` where to
+``RATING_HISTORIES`` says how many (200 when it is not set), ``RATING_SEED`` where to
 begin; a failure names its seed, and ``RATING_SEED=n RATING_HISTORIES=1`` replays it.
 """
 
@@ -23,7 +23,7 @@ from transforms.rating import Rated
 POOL = ("customer_id", "cycle_start_date", "subscriber", "allowance")
 SUMMED = ("charge_micros", "provider_cost_micros", "cdr_count", "unrated_count")
 
-HISTORIES = int(os.environ.get("RATING_HISTORIES", "100"))
+HISTORIES = int(os.environ.get("RATING_HISTORIES", "200"))
 TOGETHER = 100
 """Histories in one test: a long run is many tests, none of them long."""
 

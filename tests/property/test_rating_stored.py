@@ -33,7 +33,9 @@ def test_stored_histories_cost_what_the_independent_rater_says(
 ) -> None:
     histories = list(sound_histories(first, min(TOGETHER, FIRST + HISTORIES - first)))
     with PlanWorld(database_url, tmp_path) as world:
-        in_two_pieces(world, histories[::2], histories[1::2])
+        # Each comes in two pieces on one of the databases, and whole on the other.
+        late_ones = int(database_url.startswith("sqlite"))
+        in_two_pieces(world, histories[late_ones::2], histories[1 - late_ones :: 2])
 
         assert differences(world, histories) == []
 
