@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -191,21 +191,21 @@ def said(frame: pl.DataFrame, columns: Sequence[Column]) -> Sent:
     are such; the server reads each one it is sent.
     """
     silent = {column.name for column in columns if column.is_null_unsaid}
-    told = frame.select(
-        name
-        for name in frame.columns
-        if name not in silent or frame.get_column(name).null_count() < frame.height
-    )
+    told = [
+        column
+        for column in frame.get_columns()
+        if column.name not in silent or column.null_count() < frame.height
+    ]
     once = _same(told) if frame.height >= MANY_ROWS else {}
-    rest = told.drop(once)
+    rest = [column for column in told if column.name not in once]
     # A file needs a column, so that its lines can be counted.
-    return Sent(rest, once) if rest.width else Sent(frame, {})
+    return Sent(pl.DataFrame(rest), once) if rest else Sent(frame, {})
 
 
-def _same(frame: pl.DataFrame) -> dict[str, str | int]:
-    """The short texts and whole numbers that every row of a frame holds."""
+def _same(columns: Iterable[pl.Series]) -> dict[str, str | int]:
+    """The short texts and whole numbers that every row holds."""
     found = {}
-    for column in frame.get_columns():
+    for column in columns:
         first = column[0]
         is_short = isinstance(first, int) or (
             isinstance(first, str) and len(first) <= LONGEST_ONCE
@@ -222,8 +222,7 @@ def csv_batches(frame: pl.DataFrame, batch_rows: int) -> Iterator[memoryview]:
     stand inside the rows' own texts.
     """
     buffer = BytesIO()
-    texts = frame.with_columns(_time_texts(frame))
-    texts.write_csv(
+    pl.DataFrame(_written(frame)).write_csv(
         buffer, include_header=False, quote_style="non_numeric", null_value="NULL"
     )
     written = buffer.getvalue()
@@ -238,15 +237,15 @@ def csv_batches(frame: pl.DataFrame, batch_rows: int) -> Iterator[memoryview]:
         raise ContractError(message)
 
 
-def _time_texts(frame: pl.DataFrame) -> list[pl.Series]:
-    """Dates and date-times as the texts MySQL reads without a question."""
-    texts = []
+def _written(frame: pl.DataFrame) -> Iterator[pl.Series]:
+    """The columns as they are written: times as MySQL reads them without a question."""
     for column in frame.get_columns():
         if isinstance(column.dtype, pl.Datetime):
-            texts.append(_time_text(column))
+            yield _time_text(column)
         elif column.dtype == pl.Date():
-            texts.append(column.dt.strftime("%Y-%m-%d"))
-    return texts
+            yield column.dt.strftime("%Y-%m-%d")
+        else:
+            yield column
 
 
 def _time_text(values: pl.Series) -> pl.Series:

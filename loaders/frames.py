@@ -114,7 +114,9 @@ def _instants(texts: pl.Series, name: str, path: str) -> pl.Series:
 
 def _typed(texts: pl.Series, name: str, dtype: pl.DataType, path: str) -> pl.Series:
     try:
-        if isinstance(dtype, pl.Datetime):
+        if texts.null_count() == len(texts):
+            typed = pl.Series(name, [None] * len(texts), dtype)
+        elif isinstance(dtype, pl.Datetime):
             longest = texts.str.len_bytes().max()
             is_whole = longest == WHOLE_SECONDS_CHARS
             wanted = WHOLE_SECONDS if is_whole else TIME_FORMAT

@@ -5,6 +5,7 @@ Effects: makes the folder of a SQLite file, and a private work folder for MySQL.
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -24,10 +25,10 @@ def prepare_driver(url: str) -> None:
     first.
 
     Raises:
-        ConfigError: When the URL is not one of ours.
+        ConfigError: When the URL is not one of ours, or MySQL's extension is not there.
     """
     if _parsed(url).drivername in MYSQL:
-        import_module("loaders.mysql")
+        _mysql_room()
 
 
 def driver_of(url: str) -> str:
@@ -47,7 +48,8 @@ def open_database(url: str, *, temp_dir: Path | None = None) -> Database:
         temp_dir: Where a private folder for load files may be made; else the system's.
 
     Raises:
-        ConfigError: When the URL is not one of these, or asks for what is not allowed.
+        ConfigError: When the URL is not one of these, or asks for what is not allowed, or
+            MySQL's extension is not there.
     """
     parsed = _parsed(url)
     if parsed.drivername in SQLITE:
@@ -55,14 +57,25 @@ def open_database(url: str, *, temp_dir: Path | None = None) -> Database:
 
         return SQLiteDatabase(parsed)
     if parsed.drivername in MYSQL:
-        from loaders.mysql import MySQLDatabase
-
-        return MySQLDatabase(parsed, temp_dir=temp_dir)
+        opened: Database = _mysql_room().MySQLDatabase(parsed, temp_dir=temp_dir)
+        return opened
     message = (
         f"ETL_DATABASE_URL begins with {parsed.drivername!r}; it must be sqlite:///FILE "
         f"or mysql+mysqlconnector://USER:SECRET@HOST/NAME"
     )
     raise ConfigError(message)
+
+
+def _mysql_room() -> ModuleType:
+    try:
+        return import_module("loaders.mysql")
+    except ImportError as exc:
+        message = (
+            "mysql-connector-python is here without its C extension (it would be slow and "
+            "unsafe); install a wheel for this platform: pip install "
+            "'mysql-connector-python>=9.4,<10'"
+        )
+        raise ConfigError(message) from exc
 
 
 def _parsed(url: str) -> URL:

@@ -126,4 +126,4 @@ def require(frame: pl.DataFrame, schema: Schema, door: str) -> pl.DataFrame:
     if faults:
         message = f"frame at door {door!r} is not what it must be: {'; '.join(faults)}"
         raise ContractError(message)
-    return frame.select(list(schema))
+    return frame[list(schema)]  # a select starts the query engine: ten times as long

@@ -1,6 +1,7 @@
 """MySQL and MariaDB: what only a server can do to us, and what we demand of it."""
 
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,14 +13,13 @@ import mysql.connector
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from mysql.connector.connection import MySQLConnection
 
 from loaders import bulk
 from loaders import mysql as door
 from loaders.bulk import Column, PrivateFolder, remove_stale, require_fit
 from loaders.database import Database, Transaction
 from loaders.mysql import MySQLFaults, connect_arguments, masked, setting_faults
-from loaders.open import open_database
+from loaders.open import open_database, prepare_driver
 from tests.mariadb import MariaDBServer, connect, execute_all, fresh_database, work_folder
 from tests.store.statements import statements_of_tests
 from transforms.errors import (
@@ -208,19 +208,23 @@ def test_a_session_is_strict_whatever_the_server_says(database: Database) -> Non
     assert "STRICT_TRANS_TABLES" in str(mode)
 
 
-def test_the_driver_in_pure_python_is_refused(
-    mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+def test_the_driver_without_its_extension_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def pure(**given: object) -> MySQLConnection:
-        kept = {k: v for k, v in given.items() if k in ("user", "password", "unix_socket")}
-        return MySQLConnection(**kept)
+    monkeypatch.setitem(sys.modules, "_mysql_connector", None)
+    for name in ("loaders.mysql", "mysql.connector.connection_cext"):
+        monkeypatch.delitem(sys.modules, name)
+    for opens in (open_database, prepare_driver):
+        with pytest.raises(ConfigError, match="without its C extension"):
+            opens("mysql+mysqlconnector://u:canary@127.0.0.1/etl")
 
-    monkeypatch.setattr(mysql.connector, "connect", pure)
-    with (
-        closing(open_database(mariadb_url)) as database,
-        pytest.raises(ConfigError, match="C extension"),
-    ):
-        count(database)
+
+def test_a_statement_is_one_round_trip(database: Database) -> None:
+    with database.transaction() as tx:
+        connection = tx._connection
+        asked = "SHOW SESSION STATUS LIKE 'Com_admin_commands'"
+        pings = [connection.exec_driver_sql(asked).one()[1] for _ in range(5)]
+    assert set(pings) == {pings[0]}
 
 
 # --- how it may be reached ------------------------------------------------------------
