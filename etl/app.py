@@ -246,11 +246,13 @@ class App:
 
     @cached_property
     def engine(self) -> Engine:
-        """How DuckDB may work, with a spill folder of this process alone."""
+        """DuckDB, with a spill folder of this process alone."""
         from transforms.totals import Engine
 
         folder = self._open.enter_context(self.storage.workspace("duckdb"))
-        return Engine(str(folder), f"{self.settings.limits.duckdb_memory_mb}MB")
+        engine = Engine(str(folder), f"{self.settings.limits.duckdb_memory_mb}MB")
+        self._open.callback(engine.close)
+        return engine
 
     @cached_property
     def totals_work(self) -> TotalsWork:

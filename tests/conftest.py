@@ -20,6 +20,8 @@ from tests.mariadb import (
 )
 
 STORES = ("sqlite", "mariadb")
+MANY_DATABASES = ("--innodb-file-per-table=0", "--innodb-stats-persistent=0")
+"""A database for each test: half of making it is files and statistics of tables."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,7 +49,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[MariaDBServer]:
     """One private MariaDB server for the whole run."""
-    server = MariaDBServer(work_folder())
+    server = MariaDBServer(work_folder(), MANY_DATABASES)
     try:
         server.start()
     except MariaDBMissingError as exc:

@@ -17,7 +17,7 @@ from sql import statement
 from transforms.cdr import Schema, require
 from transforms.errors import ContractError
 from transforms.money import MICROS
-from transforms.totals import Engine, connect, exact
+from transforms.totals import Engine, exact
 
 CHARGED: Final[Schema] = {
     "customer_id": pl.Int64(),
@@ -66,7 +66,7 @@ def provider_invoice(
         ContractError: When the records are in more than one currency.
         MoneyError: When a sum does not fit in 64 bits.
     """
-    with connect(engine) as connection, exact():
+    with engine.connect() as connection, exact():
         connection.execute(statement("duckdb/provider_invoice/create_charges"))
         for frame in records:
             connection.register("records", require(frame, CHARGED, "provider_invoice"))

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -91,11 +92,49 @@ CYCLE_KEY: Final = ("customer_id", "cycle_start_date")
 
 @dataclass(frozen=True)
 class Engine:
-    """How DuckDB may work: where it spills, how much memory and how many threads."""
+    """DuckDB in memory, without files, network or changes of settings.
+
+    It takes a fiftieth of a second to open, so all work of a process shares one, and its
+    limit of memory; it is opened by the first that asks.
+
+    Attributes:
+        temp_directory: Where sums spill to; a folder of this process alone.
+        memory_limit: How much memory to use before, such as ``512MB``.
+        threads: How many threads to work with.
+    """
 
     temp_directory: str
     memory_limit: str = "512MB"
     threads: int = 2
+
+    @contextmanager
+    def connect(self) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """Lend a connection: its registered frames and temporary tables end with it."""
+        with self._opened.cursor() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of its memory and of what it spilled."""
+        opened = self.__dict__.pop("_opened", None)
+        if opened is not None:
+            opened.close()
+
+    @cached_property
+    def _opened(self) -> "duckdb.DuckDBPyConnection":
+        import duckdb  # a tenth of a second that only who adds up should spend
+
+        opened = duckdb.connect()
+        # The order matters: once external access is off, the folder cannot be set.
+        for step, value in (
+            ("temp_directory", {"folder": self.temp_directory}),
+            ("memory_limit", {"amount": self.memory_limit}),
+            ("threads", {"count": self.threads}),
+            ("no_progress_bar", None),
+            ("no_external_access", None),
+            ("locked", None),
+        ):
+            opened.execute(statement(f"duckdb/session/{step}"), value)
+        return opened
 
 
 @dataclass(frozen=True)
@@ -104,28 +143,6 @@ class Totals:
 
     headers: pl.DataFrame
     lines: pl.DataFrame
-
-
-@contextmanager
-def connect(engine: Engine) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Open DuckDB in memory, without files, network or changes of settings.
-
-    Registered frames are still queried and sums still spill to ``temp_directory``.
-    """
-    import duckdb  # a tenth of a second that only who adds up should spend
-
-    with duckdb.connect() as connection:
-        # The order matters: once external access is off, the folder cannot be set.
-        connection.execute(
-            statement("duckdb/session/temp_directory"), {"folder": engine.temp_directory}
-        )
-        connection.execute(
-            statement("duckdb/session/memory_limit"), {"amount": engine.memory_limit}
-        )
-        connection.execute(statement("duckdb/session/threads"), {"count": engine.threads})
-        for step in ("no_progress_bar", "no_external_access", "locked"):
-            connection.execute(statement(f"duckdb/session/{step}"))
-        yield connection
 
 
 def standard_totals(
@@ -151,7 +168,7 @@ def standard_totals(
     if asked.select(CYCLE_KEY).is_duplicated().any():
         message = "totals were asked for one cycle twice"
         raise ContractError(message)
-    with connect(engine) as connection, exact():
+    with engine.connect() as connection, exact():
         connection.register("pairs", asked)
         connection.execute(statement("duckdb/totals/create_usage"))
         for frame in records:

@@ -17,7 +17,6 @@ from transforms.totals import (
     PAIRS,
     USAGE,
     Engine,
-    connect,
     cycle_pairs,
     lines_from_json,
     lines_json,
@@ -265,8 +264,27 @@ def test_lines_survive_the_backup_to_the_letter() -> None:
     ],
 )
 def test_the_engine_is_locked(engine: Engine, question: str) -> None:
-    with connect(engine) as connection, pytest.raises(duckdb.Error):
+    with engine.connect() as connection, pytest.raises(duckdb.Error):
         connection.execute(question)
+
+
+def test_what_one_piece_of_work_makes_the_next_does_not_see(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.register("pairs", pairs(1))
+        connection.execute("CREATE TEMPORARY TABLE usage (cost_micros hugeint)")
+    for table in ("pairs", "usage"):
+        with (
+            engine.connect() as connection,
+            pytest.raises(duckdb.CatalogException, match=table),
+        ):
+            connection.table(table)
+
+
+def test_an_engine_that_was_closed_opens_anew(engine: Engine) -> None:
+    once = standard_totals([], pairs(1), engine)
+    engine.close()
+    engine.close()
+    assert standard_totals([], pairs(1), engine).headers.equals(once.headers)
 
 
 def charged(*rows: tuple[int, str | None, str, str, int | None]) -> pl.DataFrame:
