@@ -32,6 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from etl.failpoints import failpoint
 from etl.heartbeat import Heartbeat
+from etl.logs import about
 from etl.verdict import Verdict, judged
 from loaders.database import Database, Transaction
 from loaders.jobs import Job, JobQueue, NewJob
@@ -379,10 +380,7 @@ class Bus:
         self, job: Job, stop: Stop, *, reserve_s: float
     ) -> tuple[Step, tuple[int, ...]]:
         """Do one claimed job and write how it ended."""
-        # Not at the top: a command that works no job starts without it.
-        from structlog.contextvars import bound_contextvars
-
-        with bound_contextvars(run_id=job.run_id, job_id=job.id):
+        with about(run_id=job.run_id, job_id=job.id):
             _log.info("job begun", extra={"command": job.command, "key": job.work_key})
             return self._do(job, stop, reserve_s=reserve_s)
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-from structlog.contextvars import bound_contextvars
 
-from etl.logs import formatter
+from etl.logs import about, formatter
 
 FORGERIES = [
     *(
@@ -61,7 +60,7 @@ def test_a_line_says_when_how_grave_and_for_which_run() -> None:
     record = logging.makeLogRecord(
         {"msg": "job ended", "levelname": "INFO", "seconds": 0.25, "status": "done"}
     )
-    with bound_contextvars(run_id="ab12", job_id=7):
+    with about(run_id="ab12", job_id=7):
         told = json.loads(formatter(is_terminal=False).format(record))
 
     assert told.pop("timestamp").endswith("Z")

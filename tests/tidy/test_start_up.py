@@ -39,3 +39,10 @@ def test_totals_of_one_customer_import_nothing_that_imports_or_invoices() -> Non
     loaded = imported_by("import etl.commands.totals")
     assert "etl.app" in loaded
     assert loaded & set(FOR_SOME_COMMANDS) == set()
+
+
+def test_what_is_logged_and_not_shown_does_not_load_the_log_library() -> None:
+    job = "with about(run_id='ab12'): logging.getLogger('etl').{}('job begun')"
+    ready = "import logging\nfrom etl.logs import about, set_up_logs\nset_up_logs(0)\n"
+    assert "structlog" not in imported_by(ready + job.format("info"))
+    assert "structlog" in imported_by(ready + job.format("warning"))
