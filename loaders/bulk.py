@@ -172,10 +172,10 @@ def _time_fault(values: pl.Series, column: Column) -> str | None:
 
 @dataclass(frozen=True)
 class Sent:
-    """What the server is told of some rows.
+    """What a database is told of some rows.
 
     Attributes:
-        frame: The columns that are written to the file.
+        frame: The columns that are sent row by row.
         once: What is the same in every row, said in the statement instead.
     """
 
@@ -184,11 +184,11 @@ class Sent:
 
 
 def said(frame: pl.DataFrame, columns: Sequence[Column]) -> Sent:
-    """Take out of the file what the server need not read in every row.
+    """Take out of the rows what the database need not be told in every one.
 
     A column that holds nothing but null is left out where that is what silence means,
     and one that holds the same in every row is said once. Half of a provider's columns
-    are such; the server reads each one it is sent.
+    are such; each one that is sent costs time in every row.
     """
     silent = {column.name for column in columns if column.is_null_unsaid}
     told = [
@@ -208,7 +208,7 @@ def _same(columns: Iterable[pl.Series]) -> dict[str, str | int]:
     for column in columns:
         first = column[0]
         is_short = isinstance(first, int) or (
-            isinstance(first, str) and len(first) <= LONGEST_ONCE
+            isinstance(first, str) and len(first) <= LONGEST_ONCE and "\0" not in first
         )
         if is_short and (column == first).all(ignore_nulls=False):
             found[column.name] = first
