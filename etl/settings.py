@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     """Ledgered batches in one transaction."""
     load_connections: int = Field(2, ge=1, le=8)
     """Commits of one import at the same time, where the database gains by it (MySQL)."""
-    chunk_rows: int = Field(50_000, ge=1)
+    chunk_rows: int = Field(40_000, ge=1)
     """Records read, normalised and sorted at a time."""
     executor: str = "serial"
     """Where work that can be shared out runs: ``serial``, ``threads:N``, ``processes:N`` or

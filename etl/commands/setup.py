@@ -19,7 +19,7 @@ TEMPLATE = """\
 # batch_rows = 1000                # records in one LOAD DATA and one ledger row
 # batches_per_commit = 50
 # load_connections = 2             # commits of one import at a time (MySQL)
-# chunk_rows = 50000               # records read and sorted at a time
+# chunk_rows = 40000               # records read and sorted at a time
 # executor = "serial"              # or threads:N, processes:N, dask://HOST:PORT
 
 [limits]
