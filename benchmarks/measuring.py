@@ -100,12 +100,21 @@ class Contest:
 
     def rate(self, side: str) -> float:
         """The median speed of a side, in records (or runs) a second."""
-        return statistics.median(each.records / each.seconds for each in self.samples[side])
+        return statistics.median(_rate(each) for each in self.samples[side])
 
     def ratio(self, ratio: Ratio) -> float:
         """How many times as fast the judged side is as the fastest of the others."""
         others = [name for name in ratio.against if name in self.samples]
         return self.rate(ratio.side) / max(self.rate(name) for name in others)
+
+    def ratios_by_round(self, ratio: Ratio) -> list[float]:
+        """The same, round by round, as far as each of the sides took part."""
+        ours = self.samples[ratio.side]
+        others = [self.samples[name] for name in ratio.against if name in self.samples]
+        return [
+            _rate(ours[number]) / max(_rate(each[number]) for each in others)
+            for number in range(min(len(each) for each in (ours, *others)))
+        ]
 
     def document(self) -> dict[str, Any]:
         """Describe the contest for the results file."""
@@ -129,6 +138,7 @@ class Contest:
                     "side": each.side,
                     "against": list(each.against),
                     "ratio": round(self.ratio(each), 3),
+                    "rounds": [round(one, 3) for one in self.ratios_by_round(each)],
                     "target": each.target,
                 }
                 for each in self.ratios
@@ -165,6 +175,10 @@ def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+def _rate(sample: Sample) -> float:
+    return sample.records / sample.seconds
 
 
 def _peak(samples: Sequence[Sample]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.check import fallen, ratios
-from benchmarks.measuring import Contest, Limit, Sample, Side
+from benchmarks.measuring import Contest, Limit, Ratio, Sample, Side
 from benchmarks.report import html, text
 from tests.tidy.house import ROOT
 
@@ -51,6 +51,37 @@ def test_a_ratio_that_is_not_measured_any_more_is_a_fall() -> None:
     assert fallen(results(load=1.5, totals=2.0), results(load=1.5)) == [
         "totals was not measured; 2.00 is stored"
     ]
+
+
+def test_a_ratio_has_fallen_when_its_best_round_has() -> None:
+    """The median stored is 1.5: a round of 1.21 is within a fifth of it, 1.19 is not."""
+    stored, found = results(load=1.5), results(load=0.9)
+    stored["contests"]["c"]["ratios"]["load"]["rounds"] = [1.4, 1.5, 2.9]
+    found["contests"]["c"]["ratios"]["load"]["rounds"] = [0.8, 1.21, 0.9]
+    assert fallen(stored, found) == []
+    found["contests"]["c"]["ratios"]["load"]["rounds"] = [0.8, 1.19, 0.9]
+    (told,) = fallen(stored, found)
+    assert told.startswith("load fell from 1.50 to 1.19 in its best round")
+
+
+def test_the_ratio_of_a_round_is_of_that_rounds_runs() -> None:
+    ours = iter([Sample(2.0, 10), Sample(4.0, 10), Sample(4.0, 10)])
+    others = iter([Sample(1.0, 10), Sample(1.0, 10), Sample(8.0, 10)])
+    ratio = Ratio("load", "etl import", ("bare",))
+    contest = Contest(
+        "c",
+        "C",
+        [Side("etl import", lambda: next(ours)), Side("bare", lambda: next(others))],
+        [ratio],
+    )
+    assert contest.hold(3).ratios_by_round(ratio) == [0.5, 0.25, 2.0]
+    assert contest.ratio(ratio) == 0.25
+
+
+def test_what_is_quick_runs_three_times_a_round_and_the_middle_counts() -> None:
+    turns = iter([0.9, 0.3, 0.5, 1.0])
+    contest = Contest("c", "C", [Side("bare", lambda: Sample(next(turns), 10))])
+    assert [each.seconds for each in contest.hold(2).samples["bare"]] == [0.5, 1.0]
 
 
 def test_a_new_ratio_has_nothing_to_fall_from() -> None:
