@@ -45,9 +45,12 @@ def ratios(document: dict[str, Any]) -> dict[str, float]:
 
 
 def best_rounds(document: dict[str, Any]) -> dict[str, float]:
-    """Return every ratio in its best round; as it is where no rounds are told."""
+    """Return every ratio in its best round, or of medians where that is better.
+
+    A side that is slow runs in the first round only, which is the coldest of ours.
+    """
     return {
-        name: max(each.get("rounds") or [float(each["ratio"])])
+        name: max(float(each["ratio"]), *each.get("rounds", ()), 0.0)
         for contest in document["contests"].values()
         for name, each in contest["ratios"].items()
     }
