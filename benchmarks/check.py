@@ -2,7 +2,7 @@
 
 Pure. Ratios of one run are compared, never seconds: they change with the machine. What
 became slower is slower in every round; what another did beside us is in some of them. So
-the best round of now is held against the median that is stored.
+the best round of now is held against the best that is stored.
 """
 
 from typing import Any, Final
@@ -20,7 +20,7 @@ def fallen(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
         stored: Results that were kept.
         found: Results of now, of the same size.
     """
-    before, now = ratios(stored), best_rounds(found)
+    before, now = best_rounds(stored), best_rounds(found)
     missing = [
         f"{name} was not measured; {value:.2f} is stored"
         for name, value in before.items()
@@ -35,22 +35,28 @@ def fallen(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return missing + slower
 
 
-def ratios(document: dict[str, Any]) -> dict[str, float]:
-    """Return every ratio of some results by its name."""
-    return {
-        name: float(each["ratio"])
-        for contest in document["contests"].values()
-        for name, each in contest["ratios"].items()
-    }
-
-
 def best_rounds(document: dict[str, Any]) -> dict[str, float]:
-    """Return every ratio in its best round, or of medians where that is better.
+    """Return every ratio in its best round, by its name.
 
-    A side that is slow runs in the first round only, which is the coldest of ours.
+    A round counts when each of the sides took part in it.
     """
     return {
-        name: max(float(each["ratio"]), *each.get("rounds", ()), 0.0)
+        name: max(_by_round(contest["sides"], ratio))
         for contest in document["contests"].values()
-        for name, each in contest["ratios"].items()
+        for name, ratio in contest["ratios"].items()
     }
+
+
+def _by_round(sides: dict[str, Any], ratio: dict[str, Any]) -> list[float]:
+    ours, *others = (
+        [side["records"] / seconds for seconds in side["seconds"]]
+        for side in (
+            sides[name] for name in (ratio["side"], *ratio["against"]) if name in sides
+        )
+    )
+    return [
+        rate / max(rates)
+        for rate, *rates in zip(
+            ours, *others, strict=False
+        )  # a slow side came to one round
+    ]

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 SHORT_S: Final = 1.0
-"""Below that, a moment of the machine's is a large part of what is measured."""
+"""A side that is quicker takes part in every round: it costs little, and one cold round of
+ours would be all it is held against."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Side:
     Attributes:
         name: What it is, for the table and the chart.
         run: Sets itself up, does the work once and returns the timed part of it.
-        rounds: In how many rounds it takes part; slow sides need not come every time.
+        rounds: In how many rounds it takes part when it is slow; None is all.
     """
 
     name: str
@@ -91,30 +92,27 @@ class Contest:
         """Run every side in every round it takes part in."""
         for number in range(rounds):
             for side in self.sides:
-                if side.rounds is not None and number >= side.rounds:
+                if self._has_had_enough(side, number):
                     continue
-                sample = _turn(side)
+                gc.collect()
+                sample = side.run()
                 self.samples.setdefault(side.name, []).append(sample)
                 _say(f"  {self.name} {number + 1}/{rounds} {side.name}: {_told(sample)}")
         return self
 
+    def _has_had_enough(self, side: Side, number: int) -> bool:
+        if side.rounds is None or number < side.rounds:
+            return False
+        return self.samples[side.name][-1].seconds >= SHORT_S
+
     def rate(self, side: str) -> float:
         """The median speed of a side, in records (or runs) a second."""
-        return statistics.median(_rate(each) for each in self.samples[side])
+        return statistics.median(each.records / each.seconds for each in self.samples[side])
 
     def ratio(self, ratio: Ratio) -> float:
         """How many times as fast the judged side is as the fastest of the others."""
         others = [name for name in ratio.against if name in self.samples]
         return self.rate(ratio.side) / max(self.rate(name) for name in others)
-
-    def ratios_by_round(self, ratio: Ratio) -> list[float]:
-        """The same, round by round, as far as each of the sides took part."""
-        ours = self.samples[ratio.side]
-        others = [self.samples[name] for name in ratio.against if name in self.samples]
-        return [
-            _rate(ours[number]) / max(_rate(each[number]) for each in others)
-            for number in range(min(len(each) for each in (ours, *others)))
-        ]
 
     def document(self) -> dict[str, Any]:
         """Describe the contest for the results file."""
@@ -138,7 +136,6 @@ class Contest:
                     "side": each.side,
                     "against": list(each.against),
                     "ratio": round(self.ratio(each), 3),
-                    "rounds": [round(one, 3) for one in self.ratios_by_round(each)],
                     "target": each.target,
                 }
                 for each in self.ratios
@@ -160,25 +157,11 @@ class Contest:
         return {"limits": told}
 
 
-def _turn(side: Side) -> Sample:
-    """Run a side once, or a quick one three times and take the middle one."""
-    gc.collect()
-    sample = side.run()
-    if sample.seconds >= SHORT_S:
-        return sample
-    turns = [sample, side.run(), side.run()]
-    return sorted(turns, key=lambda each: each.seconds)[1]
-
-
 def timed(work: Callable[[], object]) -> float:
     """Return how long a piece of work takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def _rate(sample: Sample) -> float:
-    return sample.records / sample.seconds
 
 
 def _peak(samples: Sequence[Sample]) -> dict[str, float]:

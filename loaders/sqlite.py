@@ -211,8 +211,8 @@ class SQLiteTransaction(Transaction):
 
     def _literal(self, value: str | int) -> str:
         """Let SQLite write a value as it stands in a statement."""
-        (literal,) = self._driver().execute("SELECT quote(?)", (value,)).fetchone()
-        return str(literal)
+        (row,) = self.rows("database/quote", value=value)
+        return str(row["literal"])
 
     def _driver(self) -> sqlite3.Connection:
         return cast("sqlite3.Connection", self._connection.connection.dbapi_connection)
