@@ -450,6 +450,30 @@ def test_rows_that_do_not_fit_are_refused_and_none_of_them_is_kept(
     assert names(database) == []
 
 
+def test_a_null_that_was_sent_never_becomes_the_default_of_its_column(
+    database: Database,
+) -> None:
+    made = (
+        "CREATE TEMPORARY TABLE noted (line_no BIGINT NOT NULL,"
+        " needed BIGINT NOT NULL DEFAULT 7, free BIGINT NULL DEFAULT 7)"
+    )
+    free = pl.DataFrame(
+        {"line_no": [1, 2], "free": pl.Series([None, None], dtype=pl.Int64)}
+    )
+    with database.transaction() as tx:
+        tx._connection.exec_driver_sql(made)
+        tx.load("noted", free)
+        stored = tx._connection.exec_driver_sql("SELECT needed, free FROM noted")
+        assert [tuple(row) for row in stored] == [(7, None), (7, None)]
+
+    def work(tx: Transaction) -> None:
+        tx._connection.exec_driver_sql(made.replace("noted", "refused"))
+        tx.load("refused", free.rename({"free": "needed"}))
+
+    with pytest.raises(StoreError):
+        database.run(work)
+
+
 def test_a_key_that_is_there_already_is_refused(database: Database) -> None:
     with database.transaction() as tx:
         add(tx, 2, "earlier")
