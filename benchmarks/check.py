@@ -1,8 +1,6 @@
 """The regression check: no ratio may fall by more than a fifth below the stored one.
 
-Pure. Ratios of one run are compared, never seconds: they change with the machine. What
-became slower is slower in every round; what another did beside us is in some of them. So
-the best round of now is held against the best that is stored.
+Pure. Ratios of one run are compared, never seconds: they change with the machine.
 """
 
 from typing import Any, Final
@@ -20,14 +18,14 @@ def fallen(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
         stored: Results that were kept.
         found: Results of now, of the same size.
     """
-    before, now = best_rounds(stored), best_rounds(found)
+    before, now = ratios(stored), ratios(found)
     missing = [
         f"{name} was not measured; {value:.2f} is stored"
         for name, value in before.items()
         if name not in now
     ]
     slower = [
-        f"{name} fell from {before[name]:.2f} to {value:.2f} in its best round, "
+        f"{name} fell from {before[name]:.2f} to {value:.2f}, "
         f"more than {ALLOWED_FALL:.0%} below what is stored"
         for name, value in now.items()
         if name in before and value < before[name] * (1 - ALLOWED_FALL)
@@ -35,28 +33,10 @@ def fallen(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
     return missing + slower
 
 
-def best_rounds(document: dict[str, Any]) -> dict[str, float]:
-    """Return every ratio in its best round, by its name.
-
-    A round counts when each of the sides took part in it.
-    """
+def ratios(document: dict[str, Any]) -> dict[str, float]:
+    """Return every ratio of some results by its name."""
     return {
-        name: max(_by_round(contest["sides"], ratio))
+        name: float(each["ratio"])
         for contest in document["contests"].values()
-        for name, ratio in contest["ratios"].items()
+        for name, each in contest["ratios"].items()
     }
-
-
-def _by_round(sides: dict[str, Any], ratio: dict[str, Any]) -> list[float]:
-    ours, *others = (
-        [side["records"] / seconds for seconds in side["seconds"]]
-        for side in (
-            sides[name] for name in (ratio["side"], *ratio["against"]) if name in sides
-        )
-    )
-    return [
-        rate / max(rates)
-        for rate, *rates in zip(
-            ours, *others, strict=False
-        )  # a slow side came to one round
-    ]
